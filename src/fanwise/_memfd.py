@@ -1,0 +1,147 @@
+"""Anonymous memory that travels between processes: make, map, send, receive.
+
+A segment is a memory file without a name: when the last process that holds it ends, by whatever signal, the kernel
+frees it. Where `os.memfd_create` is missing (macOS) an unlinked temporary file takes its place.
+
+Up to 1 MiB reading is faster than mapping and touching, and each `mmap` object of Python keeps a duplicate of its
+descriptor until 3.13 (1,018 live maps end a process with the usual limit of 1,024): so `load` maps only from 1 MiB on
+and while fewer than a quarter of the allowed descriptors are maps.
+"""
+
+from __future__ import annotations
+
+import array
+import mmap
+import os
+import socket
+import tempfile
+import weakref
+from collections.abc import Iterable, Sequence
+
+__all__ = ["MAP_FROM", "is_sealed", "load", "make", "map_copy", "map_read", "receive", "send"]
+
+Readable = bytes | bytearray | memoryview | mmap.mmap
+
+MAP_FROM = 1 << 20
+_WRITE_AT_ONCE = 1 << 30  # Linux writes at most 2 GiB a call
+_MAX_FDS = 64
+_FD_BYTES = array.array("i").itemsize
+
+_live_maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+
+
+def make(parts: Iterable[Readable], *, name: str = "fanwise", frozen: bool = False) -> int:
+    """Return the descriptor of a new segment that holds ``parts`` one after the other.
+
+    The segment is sealed against shrinking, so a reader's map cannot be cut under it; ``frozen`` seals it against
+    every change, its owner's included. The descriptor is close-on-exec and the caller's to close.
+    """
+    fd = _create(name)
+    try:
+        for part in parts:
+            _write_all(fd, memoryview(part).cast("B"))
+        _seal(fd, frozen=frozen)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _create(name: str) -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd, path = tempfile.mkstemp(prefix=name)
+    os.unlink(path)
+    return fd
+
+
+def _write_all(fd: int, view: memoryview) -> None:
+    while view.nbytes:
+        view = view[os.write(fd, view[:_WRITE_AT_ONCE]) :]
+
+
+def _seal(fd: int, *, frozen: bool) -> None:
+    import fcntl  # absent on Windows
+
+    if not hasattr(fcntl, "F_ADD_SEALS"):
+        return
+    seals = fcntl.F_SEAL_SHRINK
+    if frozen:
+        seals |= fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+
+
+def is_sealed(fd: int) -> bool:
+    """Whether nobody can change or shorten the segment any more."""
+    import fcntl
+
+    if not hasattr(fcntl, "F_GET_SEALS"):
+        return False
+    wanted = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
+    return fcntl.fcntl(fd, fcntl.F_GET_SEALS) & wanted == wanted
+
+
+def map_copy(fd: int, size: int) -> mmap.mmap:
+    """Map a segment so that writing changes this process's pages only (``MAP_PRIVATE``)."""
+    return _counted(mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+
+
+def map_read(fd: int, size: int) -> mmap.mmap:
+    """Map a segment for reading: a write raises in Python and faults in C."""
+    return _counted(mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+
+
+def _counted(mapped: mmap.mmap) -> mmap.mmap:
+    _live_maps.add(mapped)
+    return mapped
+
+
+def load(fd: int, size: int) -> memoryview:
+    """The writable content of a segment: mapped if it is large and maps are to be had, else read. ``fd`` stays open."""
+    if size >= MAP_FROM and len(_live_maps) < _maps_allowed():
+        return memoryview(map_copy(fd, size))
+    content = bytearray(size)
+    view = memoryview(content)
+    at = 0
+    while at < size:
+        got = os.preadv(fd, [view[at : at + _WRITE_AT_ONCE]], at)
+        if not got:
+            raise EOFError(f"a segment of {size:,} bytes ends at byte {at:,}")
+        at += got
+    return view
+
+
+def _maps_allowed() -> int:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft // 4 if soft != resource.RLIM_INFINITY else 1 << 16
+
+
+def send(sock: socket.socket, data: Sequence[Readable], fds: Sequence[int] = ()) -> int:
+    """Send one message with descriptors beside it; ``data`` must hold at least one byte."""
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    return sock.sendmsg(data, ancillary)
+
+
+def receive(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """Receive one message of at most ``size`` bytes and its descriptors, close-on-exec.
+
+    `socket.recv_fds` ignores its flags in 3.11 and would leave the descriptors inheritable.
+
+    Raises
+    ------
+    OSError
+        If descriptors were cut off because this process may not open more; those that came are closed.
+    """
+    cloexec = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+    data, ancillary, flags, _ = sock.recvmsg(size, socket.CMSG_SPACE(_MAX_FDS * _FD_BYTES), cloexec)
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % _FD_BYTES])
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise OSError(24, "descriptors were cut off: this process may not open more (RLIMIT_NOFILE)")
+    return data, list(fds)

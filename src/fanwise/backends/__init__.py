@@ -1,0 +1,1 @@
+"""Places where items run: this process, its threads, worker processes, clusters."""

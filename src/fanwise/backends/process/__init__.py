@@ -1,0 +1,1 @@
+"""Worker processes: one socket each, nothing shared between them."""

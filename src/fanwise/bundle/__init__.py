@@ -1,0 +1,1 @@
+"""Frozen data: one copy for every process."""

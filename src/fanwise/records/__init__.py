@@ -1,0 +1,1 @@
+"""Frozen values that pass between the layers: outcomes, scheduling events and commands, run events."""

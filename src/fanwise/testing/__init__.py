@@ -1,0 +1,1 @@
+"""Fakes, scripted faults and leak checks for programs that use fanwise."""
