@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fanwise._api.run import Run
     from fanwise._api.verbs import map, run, stream
     from fanwise._task import current_task
+    from fanwise.bundle import Bundle, freeze
     from fanwise.errors import FanwiseError, FanwiseWarning, RunInterrupted
     from fanwise.records.outcomes import Failed, Lost, Ok, Outcome
     from fanwise.report import RunReport
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bundle",
     "Executor",
     "Failed",
     "FanwiseError",
@@ -34,6 +36,7 @@ __all__ = [
     "__version__",
     "current_task",
     "errors",
+    "freeze",
     "map",
     "progress",
     "run",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Bundle": "fanwise.bundle",
     "Executor": "fanwise._api.executor",
     "Failed": "fanwise.records.outcomes",
     "FanwiseError": "fanwise.errors",
@@ -54,6 +58,7 @@ _HOME = {
     "RunInterrupted": "fanwise.errors",
     "RunReport": "fanwise.report",
     "current_task": "fanwise._task",
+    "freeze": "fanwise.bundle",
     "map": "fanwise._api.verbs",
     "run": "fanwise._api.verbs",
     "stream": "fanwise._api.verbs",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fanwise.typing import Task
 
-__all__ = ["Place", "current_task", "enter", "leave"]
+__all__ = ["Place", "budget", "current_task", "enter", "leave", "set_budget"]
 
 
 class Place(NamedTuple):
@@ -23,6 +23,20 @@ class Place(NamedTuple):
     attempt: int
     worker: int | None
     interrupted: Callable[[], bool]
+
+
+class _Allowance:
+    processes: int | None = None
+
+
+def set_budget(processes: int) -> None:
+    """Say how many processes this worker may start itself: its share of the cores."""
+    _Allowance.processes = processes
+
+
+def budget() -> int | None:
+    """How many processes a call inside this worker may use; None outside a worker."""
+    return _Allowance.processes
 
 
 class _Here(threading.local):

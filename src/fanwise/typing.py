@@ -92,11 +92,15 @@ class InterruptPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An open descriptor that travels beside a message: 16-byte id, descriptor, size in bytes."""
+    """An open descriptor that travels beside a message: 16-byte id, descriptor, size in bytes.
+
+    ``owner`` is whatever keeps the descriptor open until it is sent: a result may be dropped once it is pickled.
+    """
 
     id: bytes
     fd: int
     size: int
+    owner: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Costs of many items in little space: a histogram of 40 logarithmic bins and the slowest few."""
+"""Costs of many items in little space: a histogram of logarithmic bins and the slowest few.
+
+Twenty bins a decade: the middle of a bin is within 6 % of every cost in it, so that quantiles read from it are
+good to 12 %. Pairs of (bin, items) are sparse, so fine bins cost nothing on the wire; reports show five as one.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable
 from math import log10
 
-__all__ = ["BINS", "bin_bounds", "bin_of", "histogram", "slowest"]
+__all__ = ["BINS", "bin_bounds", "bin_of", "histogram", "of_blocks", "slowest"]
 
-BINS = 40
-_PER_DECADE = 4
+BINS = 200
+_PER_DECADE = 20
 _LOWEST_S = 1e-6
 
 
 def bin_of(seconds: float) -> int:
-    """The bin of one cost: bin 0 begins at 1 µs, four bins a decade, the last ends at 10⁴ s."""
+    """The bin of one cost: bin 0 begins at 1 µs, twenty bins a decade, the last ends at 10⁴ s."""
     if seconds <= _LOWEST_S:
         return 0
     return min(BINS - 1, int(_PER_DECADE * log10(seconds / _LOWEST_S)))
@@ -34,3 +38,17 @@ def histogram(costs: Iterable[float]) -> tuple[tuple[int, int], ...]:
 def slowest(first: int, costs: Iterable[float], count: int = 3) -> tuple[tuple[int, float], ...]:
     """The ``count`` most expensive items as pairs (index, seconds), slowest first."""
     return tuple(heapq.nlargest(count, enumerate(costs, first), key=lambda pair: pair[1]))
+
+
+def of_blocks(
+    first: int, blocks: Iterable[tuple[int, float]]
+) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, float], ...]]:
+    """Histogram and slowest items of blocks (items, seconds), every item of a block counting as its mean."""
+    bins: Counter[int] = Counter()
+    means: list[tuple[int, float]] = []
+    for count, seconds in blocks:
+        if count:
+            bins[bin_of(seconds / count)] += count
+            means.append((first, seconds / count))
+            first += count
+    return tuple(sorted(bins.items())), tuple(heapq.nlargest(3, means, key=lambda pair: pair[1]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
-__all__ = ["Batch", "Failed", "Lost", "Ok", "Outcome", "Said", "Settled", "count_of"]
+__all__ = ["Batch", "Failed", "Lost", "Ok", "Outcome", "Said", "Settled", "count_of", "first_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +125,8 @@ Settled = Batch | Failed | Lost | Ok
 def count_of(settled: Settled) -> int:
     """How many items a settled record stands for."""
     return len(settled) if isinstance(settled, Batch) else 1
+
+
+def first_of(settled: Settled) -> int:
+    """The index of the first item that a settled record stands for."""
+    return settled.first if isinstance(settled, Batch) else settled.index

@@ -84,7 +84,8 @@ class ChunkDone:
     """A worker (0: the calling process) is through with a chunk. Seconds and bytes are sums over its items.
 
     ``busy`` is wall time inside the function, ``codec`` pickling on both sides, ``cache`` look-ups and stores;
-    ``costs`` is a histogram of seconds per item as pairs (bin, items); ``slowest`` pairs (index, seconds).
+    ``costs`` is a histogram of seconds per item as pairs (bin, items); ``slowest`` pairs (index, seconds); ``least`` the
+    smallest cost of an item, None if it was not measured.
     """
 
     at: float
@@ -103,6 +104,7 @@ class ChunkDone:
     bytes_out: int = 0
     rss: int = 0
     resumed: int = 0
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +117,20 @@ class ItemFailed:
     message: str = ""
     traceback: str = ""
     worker: int = 0
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ItemLost:
-    """An item ended as `Lost`."""
+    """An item ended as `Lost`; ``last_output`` is the end of what its worker wrote to descriptors 1 and 2."""
 
     at: float
     index: int
     reason: str
     worker: int = 0
+    attempts: int = 1
+    traceback: str = ""
+    last_output: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ A worker is named by a small number that is never used twice in a run. ``HERE`` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fanwise.records.outcomes import Settled
 
@@ -19,6 +21,7 @@ __all__ = [
     "ChunkStats",
     "Command",
     "Deadline",
+    "Decide",
     "Demand",
     "Draw",
     "Drawn",
@@ -29,7 +32,9 @@ __all__ = [
     "Interrupt",
     "Kill",
     "MemoryLow",
+    "Printed",
     "Retire",
+    "Retrying",
     "RunHere",
     "Running",
     "Send",
@@ -68,7 +73,8 @@ class ChunkStats:
     bytes_out: int = 0
     rss: int = 0  # resident size of the worker at the end of the chunk
     slowest: tuple[tuple[int, float], ...] = ()  # (index, seconds) of at most three items
-    costs: tuple[tuple[int, int], ...] = ()  # histogram: (bin, items), bins as in report
+    costs: tuple[tuple[int, int], ...] = ()  # histogram: (bin, items), bins of records.costs
+    least: float | None = None  # smallest cost of an item
 
 
 # Events: what happened. `now` is the driver's monotonic clock.
@@ -76,10 +82,11 @@ class ChunkStats:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """``count`` further items of the source are at hand."""
+    """``count`` further items of the source are at hand; those in ``known`` need not be run (a journal has them)."""
 
     now: float
     count: int
+    known: tuple[Settled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +161,19 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """A worker is gone without having been told to; ``index`` is the item it was at, if known."""
+    """A worker is gone without having been told to; ``index`` is the item it was at, if known.
+
+    ``idle``: it is known to have been at no item, though a chunk may have been on its way to it. ``traceback`` is what the
+    interpreter could still write about a fatal signal; ``output`` the last 4 KiB that went to descriptors 1 and 2.
+    """
 
     now: float
     worker: int
     reason: str
     index: int | None = None
+    traceback: str = ""
+    output: str = ""
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +186,26 @@ class WorkerRetired:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """``count`` workers could not be started; ``fatal`` when no later try can succeed (a failing initializer)."""
+    """``count`` workers could not be started; ``fatal`` when no later try can succeed (a failing initializer).
+
+    ``error`` is what the run ends with if it cannot go on; None: a `BackendError` with the reason.
+    """
 
     now: float
     reason: str
     count: int = 1
     fatal: bool = False
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """Whole lines that a worker wrote to descriptor ``fd`` (1 or 2) past Python: C code, child programs, last words."""
+
+    now: float
+    worker: int
+    fd: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +226,11 @@ class MemoryLow:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The ``count``-th signal of the user arrived."""
+    """The ``count``-th signal of the user arrived (or the grace after the first one is over)."""
 
     now: float
     count: int
+    signal: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +268,7 @@ Event = (
     | WorkerDied
     | WorkerRetired
     | StartFailed
+    | Printed
     | Tick
     | MemoryLow
     | Interrupt
@@ -253,7 +283,10 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Take up to ``count`` further items from the source."""
+    """Take ``count`` further items from the source.
+
+    A standing order: it may be answered by several `Drawn`, or by `SourceEnded`; later ones add to it.
+    """
 
     count: int
 
@@ -298,9 +331,28 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class RunHere:
-    """Run these items in the calling process and report them as `Finished` of worker ``HERE``."""
+    """Run these items in the calling process and report them as `Finished` and `ChunkFinished` of worker ``HERE``.
+
+    Where errors are raised, stop at the first: what is left of the chunk is the scheduler's again.
+    """
 
     chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Item ``index`` is tried again; ``attempt`` is the number of the attempt to come. Nothing to do but to say so."""
+
+    index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The plan changed while running: a code of the published list and its numbers. Nothing to do but to say so."""
+
+    code: str
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +364,10 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Send `Running` for each busy worker and then `Tick`, at this time at the latest."""
+    """Send `Running` for each busy worker and then `Tick`, at this time at the latest.
+
+    A later command replaces it; after a `Tick` it is said again if it is still needed.
+    """
 
     at: float
 
@@ -325,4 +380,6 @@ class Finish:
     error: BaseException | None = None
 
 
-Command = Draw | StartWorkers | Send | CancelChunk | Kill | Retire | RunHere | Emit | WakeAt | Finish
+Command = (
+    Draw | StartWorkers | Send | CancelChunk | Kill | Retire | RunHere | Retrying | Decide | Emit | WakeAt | Finish
+)
