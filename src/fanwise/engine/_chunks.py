@@ -1,0 +1,125 @@
+"""How many items go into the next chunk.
+
+Aim for 10 ms of work, less towards the end so that all workers end together (guided self-scheduling, Polychronopoulos
+& Kuck 1987), but never so little that the coordinator would be the bottleneck: with W workers and a cost of
+``chunk_cost_s`` for each chunk, chunks of ``2 · W · chunk_cost_s`` keep it half idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fanwise.engine._queue import UNBOUNDED
+from fanwise.records.scheduling import ChunkStats
+
+__all__ = ["ChunkAim", "Chunks"]
+
+HEAVY_TAIL = 5.0
+WINDOW = 2  # chunks in flight per worker
+RAMP = 16  # without a probe, chunks grow by this factor at most: the first item of a function is often its slowest
+SHORTEST_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAim:
+    """What a good chunk is.
+
+    Attributes
+    ----------
+    size : int or None
+        Exactly so many items (None: adapt).
+    work_s : float
+        Seconds of work aimed at.
+    longest_s : float or None
+        Begin with chunks of up to this many seconds and come down to ``work_s``, not below (for remote workers, where a
+        chunk costs milliseconds). None: chunks of ``work_s``, less at the end.
+    overhead_s : float
+        What one chunk costs the coordinator, sending and receiving.
+    """
+
+    size: int | None = None
+    work_s: float = 0.010
+    longest_s: float | None = None
+    overhead_s: float = 50e-6
+
+
+class Chunks:
+    """Chunk sizes from what items cost so far.
+
+    Parameters
+    ----------
+    aim : ChunkAim
+        What a good chunk is.
+    item_cost : float or None
+        Seconds per item if something is known before the first chunk.
+    """
+
+    __slots__ = ("_aim", "_heard", "_most", "_peak", "_tail", "cost")
+
+    def __init__(self, aim: ChunkAim, item_cost: float | None) -> None:
+        self._aim = aim
+        self.cost = None if item_cost is None else max(item_cost, SHORTEST_S)
+        self._heard = 0
+        self._most = 1 if item_cost is None else UNBOUNDED
+        self._peak = 0
+        self._tail = 0
+
+    def heard(self, count: int, stats: ChunkStats, workers: int) -> None:
+        """Learn from a finished chunk: a running mean that forgets after about eight chunks."""
+        if count <= 0 or stats.busy <= 0.0:
+            return
+        each = max(stats.busy / count, SHORTEST_S)
+        self._heard += 1
+        self._most = max(self._most, RAMP * count)
+        self.cost = each if self.cost is None else self.cost + (each - self.cost) * max(0.125, 1.0 / (self._heard + 1))
+        if stats.slowest and stats.slowest[0][1] > HEAVY_TAIL * self.cost:
+            self._tail = 2 * workers
+        elif self._tail:
+            self._tail -= 1
+
+    def size(self, waiting: int, workers: int, *, first: bool) -> int:
+        """Items for the next chunk.
+
+        Parameters
+        ----------
+        waiting : int
+            Items not yet sent.
+        workers : int
+            Workers that share them.
+        first : bool
+            True for the first chunk of a worker: a quarter, so that results come soon and costs are known.
+        """
+        aim = self._aim
+        if aim.size is not None:
+            return aim.size
+        if self.cost is None:
+            return 1
+        self._peak = max(self._peak, waiting)
+        windows = WINDOW * workers
+        floor, wish = self._bounds(workers, first=first)
+        share = waiting // (windows if aim.longest_s is None else 2 * windows)
+        size = max(int(floor / self.cost), min(int(wish / self.cost), share))
+        return max(1, min(size, self._most, -(-self._peak // windows)))
+
+    def full(self, workers: int) -> int:
+        """Items of a chunk if there were no end."""
+        if self._aim.size is not None or self.cost is None:
+            return self._aim.size or 1
+        return max(1, min(self._most, int(self._bounds(workers, first=False)[1] / self.cost)))
+
+    def block(self, seconds: float) -> int:
+        """Items that take about so long in the calling process."""
+        return 1 if self.cost is None else max(1, int(seconds / self.cost))
+
+    def _bounds(self, workers: int, *, first: bool) -> tuple[float, float]:
+        """Least and greatest seconds of work of the next chunk."""
+        aim = self._aim
+        half_idle = 2.0 * workers * aim.overhead_s
+        wish = max(aim.work_s, half_idle)
+        if aim.longest_s is not None:
+            return wish, max(wish, aim.longest_s)
+        if first:
+            wish *= 0.25
+        if self._tail:
+            wish *= 0.5
+        return half_idle, max(half_idle, wish)

@@ -1,0 +1,71 @@
+"""What one run asks of the scheduler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fanwise.engine._chunks import ChunkAim
+from fanwise.typing import Retry
+
+__all__ = ["SchedulerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """What one run asks of the scheduler.
+
+    Attributes
+    ----------
+    workers : int
+        Most workers alive at once.
+    total : int or None
+        Number of items; None if unknown: then `Draw` asks for them and `SourceEnded` says that there are no more.
+    first : int
+        Items below were settled before (by the local loop); nothing is emitted for them.
+    skip : tuple of (first, stop)
+        Ranges of items at or above ``first`` that need no run (resumed); nothing is emitted for them either.
+        Ascending, disjoint.
+    ordered : bool
+        Emit in item order.
+    lookahead : int or None
+        Most items handed out and not yet emitted (``paced``: not yet taken). None: no limit if ``total`` is known, else
+        four chunks per worker beyond what runs.
+    paced : bool
+        A consumer takes results one by one: `Demand` says how many it took. Otherwise emitted counts as taken.
+    raise_on_error : bool
+        The lowest failing item ends the run as soon as all below it are settled; nothing above it is started.
+    retry : Retry or None
+        When failed, timed-out and lost items are tried again.
+    timeout : float or None
+        Seconds an item may take. Its worker is killed then.
+    chunks : ChunkAim
+        How many items go together.
+    item_cost : float or None
+        Seconds per item in the calling process, from the probe.
+    here_allowed : bool
+        Items may run in the calling process (`RunHere`): while workers start, if none can be started, if an item cannot
+        be sent, if workers bring no gain. Blocks last about ``here_s``, so that the driver can look at its sockets.
+    here_s : float
+        Length of such a block in seconds.
+    window : int
+        Most chunks a worker holds (1: nothing is sent in advance).
+    max_starts : int or None
+        Most workers ever started.
+    """
+
+    workers: int
+    total: int | None = None
+    first: int = 0
+    skip: tuple[tuple[int, int], ...] = ()
+    ordered: bool = True
+    lookahead: int | None = None
+    paced: bool = False
+    raise_on_error: bool = True
+    retry: Retry | None = None
+    timeout: float | None = None
+    chunks: ChunkAim = field(default_factory=ChunkAim)
+    item_cost: float | None = None
+    here_allowed: bool = False
+    here_s: float = 0.010
+    window: int = 2
+    max_starts: int | None = None

@@ -1,0 +1,171 @@
+"""What starting workers and sending items costs on this machine: defaults until measured, then a mean that adapts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+__all__ = ["Costs", "Experience", "Machine", "Remembered"]
+
+FORGET = 0.5
+MOST_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Facts about this process and machine that a plan stands on.
+
+    Attributes
+    ----------
+    cores : int
+        Cores this process may use (affinity, quota).
+    workers : int
+        Workers to use at most: cores less load, memory, or what the caller said.
+    asked : bool
+        True if the caller said how many: waiting work may then not use more.
+    most : int
+        Workers that memory allows, for waiting work.
+    method : str
+        ``fork``, ``forkserver``, ``spawn`` or ``thread``.
+    warm : int
+        Workers that are running already and idle.
+    server_running : bool
+        The fork server is up.
+    rss_mb : float
+        Resident memory of this process in 10⁶ bytes.
+    preload_s : float
+        What a new interpreter has to import, seconds.
+    pickling_s : float
+        Seconds to pickle the function; 0 if inherited.
+    inherits : bool
+        Workers inherit the items by fork, so that only indexes travel.
+    single : str
+        Code if all runs here whatever it costs: ``serial.asked``, ``serial.one-core`` or ``serial.nested``; else empty.
+    why : str
+        Why only one core may be used.
+    """
+
+    cores: int
+    workers: int
+    asked: bool = False
+    most: int = 32
+    method: str = "fork"
+    warm: int = 0
+    server_running: bool = False
+    rss_mb: float = 50.0
+    preload_s: float = 0.0
+    pickling_s: float = 0.0
+    inherits: bool = False
+    single: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds, measured on Linux with two cores; `updated` replaces them by what this process sees.
+
+    Attributes
+    ----------
+    fork_s, fork_each_s, fork_mb_s : float
+        A burst of forks: once, per worker, per worker and MB resident.
+    server_cold_s, server_warm_s : float
+        The fork server: with its start, without.
+    spawn_s : float
+        One new interpreter.
+    warm_s, thread_s : float
+        To reach workers that are running; to start a thread.
+    chunk_s, item_s : float
+        Overhead per chunk and per item.
+    bytes_per_s : float
+        Pickling and transport of large objects.
+    """
+
+    fork_s: float = 0.3e-3
+    fork_each_s: float = 0.12e-3
+    fork_mb_s: float = 0.02e-3
+    server_cold_s: float = 25e-3
+    server_warm_s: float = 4e-3
+    spawn_s: float = 100e-3
+    warm_s: float = 0.1e-3
+    thread_s: float = 0.1e-3
+    chunk_s: float = 12e-6
+    item_s: float = 0.5e-6
+    bytes_per_s: float = 1.5e9
+
+    def updated(self, **measured: float) -> Costs:
+        """Each named cost moved half way to what was measured. Values that are not positive are ignored."""
+        moved = {
+            name: getattr(self, name) * (1 - FORGET) + value * FORGET for name, value in measured.items() if value > 0
+        }
+        return replace(self, **moved)
+
+    def start(self, machine: Machine, workers: int) -> float:
+        """Seconds until ``workers`` new workers can take items."""
+        return self.base(machine) + max(0, workers - machine.warm) * self.each(machine, workers)
+
+    def base(self, machine: Machine) -> float:
+        """The part of a start that does not grow with the number of workers."""
+        if machine.warm:
+            return self.warm_s
+        once = {
+            "fork": self.fork_s,
+            "forkserver": self.server_warm_s if machine.server_running else self.server_cold_s + machine.preload_s,
+            "thread": 0.0,
+        }
+        return once.get(machine.method, machine.preload_s) + machine.pickling_s
+
+    def each(self, machine: Machine, workers: int) -> float:
+        """The part of a start that every further worker adds."""
+        per_worker = {
+            "fork": self.fork_each_s + self.fork_mb_s * machine.rss_mb,
+            "forkserver": self.fork_each_s,
+            "thread": self.thread_s,
+        }
+        return per_worker.get(machine.method, self.spawn_s / min(workers, machine.cores))
+
+    def learned_start(self, machine: Machine, workers: int, seconds: float) -> Costs:
+        """Updated by a start that took ``seconds``; what differs is put on the constant that varies most."""
+        new = workers - machine.warm
+        if machine.warm and new <= 0:
+            return self.updated(warm_s=seconds)
+        if machine.method == "fork":
+            return self.updated(fork_each_s=(seconds - self.fork_s) / new - self.fork_mb_s * machine.rss_mb)
+        if machine.method == "forkserver":
+            alone = seconds - new * self.fork_each_s - machine.pickling_s
+            if machine.server_running:
+                return self.updated(server_warm_s=alone)
+            return self.updated(server_cold_s=alone - machine.preload_s)
+        if machine.method == "thread":
+            return self.updated(thread_s=seconds / new)
+        return self.updated(spawn_s=seconds * min(workers, machine.cores) / new)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What one function cost last time: seconds per item, cores kept busy, bytes and pickling seconds per result."""
+
+    cost_s: float
+    use: float = 1.0
+    result_bytes: float = 0.0
+    codec_s: float = 0.0
+
+
+class Experience:
+    """What this process has learned: costs of its machine and of functions it ran. Never written to disk."""
+
+    __slots__ = ("_functions", "costs")
+
+    def __init__(self, costs: Costs | None = None) -> None:
+        self.costs = costs or Costs()
+        self._functions: dict[Hashable, Remembered] = {}
+
+    def recall(self, function: Hashable) -> Remembered | None:
+        """What the function (its code object) cost last time."""
+        return self._functions.get(function)
+
+    def learn(self, function: Hashable, cost: Remembered) -> None:
+        """Keep what a function cost; the oldest entry goes when there are many."""
+        self._functions.pop(function, None)
+        self._functions[function] = cost
+        if len(self._functions) > MOST_REMEMBERED:
+            del self._functions[next(iter(self._functions))]

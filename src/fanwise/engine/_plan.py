@@ -1,0 +1,311 @@
+"""Whether to fan out, when, and with how many workers.
+
+Items run in the calling process first. After each block the plan compares what is left with what workers would need
+for it. Starting them is the classic ski-rental problem (Karlin et al. 1988): work here is the rent, the start of
+workers the price. Buying when the rent paid equals the price bounds the total by twice the best in the worst case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isqrt
+
+from fanwise.engine._costs import Costs, Machine, Remembered
+from fanwise.engine._sentences import Decision, decide, seconds_text
+
+__all__ = ["STAY", "WEIGH", "FanOut", "Pace", "Stay", "Weigh"]
+
+LEAST_LEFT_S = 3e-3
+LEAST_GAIN = 0.9
+BLOCK_S = 1e-3
+CHUNK_S = 10e-3
+WAITING_USE = 0.3  # below: items wait rather than compute
+LEAST_USE = 0.05
+COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
+MOST_MARKS = 512
+MISREMEMBERED = 4.0
+FEW_ITEMS = 2
+
+
+class Stay:
+    """Go on here: `STAY`."""
+
+    __slots__ = ()
+
+
+class Weigh:
+    """Pickle the last result, and one item unless items are inherited; tell `Pace.weighed` and ask again: `WEIGH`."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Start ``workers`` workers for what is left.
+
+    Attributes
+    ----------
+    workers : int
+        How many.
+    cost_s : float
+        Expected seconds per item, for the scheduler.
+    use : float
+        Cores that one item keeps busy.
+    start_s : float
+        Expected seconds until they can take items.
+    decisions : tuple of Decision
+        The decision itself, then the chunk size.
+    """
+
+    workers: int
+    cost_s: float
+    use: float
+    start_s: float
+    decisions: tuple[Decision, ...]
+
+    @property
+    def code(self) -> str:
+        return self.decisions[0].code
+
+    @property
+    def text(self) -> str:
+        return self.decisions[0].text
+
+
+STAY = Stay()
+WEIGH = Weigh()
+
+
+class Pace:
+    """What the local loop has seen, and what follows from it.
+
+    Call `block` for the number of items to run before the clock is read, `record` with what they took, then `verdict`.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of items; None if unknown: as many again as were seen are expected.
+    machine : Machine
+        Facts about this process.
+    costs : Costs
+        What workers cost.
+    remembered : Remembered or None
+        What the same function cost last time.
+    """
+
+    __slots__ = (
+        "_codec",
+        "_costs",
+        "_cpu",
+        "_cpu_wall",
+        "_gap",
+        "_half",
+        "_item_bytes",
+        "_machine",
+        "_marks",
+        "_remembered",
+        "_result_bytes",
+        "_total",
+        "_weighed",
+        "items",
+        "seconds",
+    )
+
+    def __init__(self, total: int | None, machine: Machine, costs: Costs, remembered: Remembered | None = None) -> None:
+        self.items = 0
+        self.seconds = 0.0
+        self._total = total
+        self._machine = machine
+        self._costs = costs
+        self._remembered = remembered
+        self._cpu = self._cpu_wall = 0.0
+        self._marks: list[tuple[int, float]] = [(0, 0.0)]  # items and seconds so far, at each reading of the clock
+        self._gap = 1  # items between two marks at least
+        self._half = 0  # the last mark in the first half of the items
+        self._weighed = remembered is not None
+        self._result_bytes = remembered.result_bytes if remembered else 0.0
+        self._codec = remembered.codec_s if remembered else 0.0
+        self._item_bytes = 0.0
+
+    def block(self) -> int:
+        """How many items to run before the next reading of the clock.
+
+        A block doubles what was seen, so that the clock costs little, but takes no more than about 1 ms.
+        """
+        if not self.items:
+            return 1
+        if self.seconds <= 0.0:
+            return self.items
+        fits = int(min(BLOCK_S, self.seconds) * self.items / self.seconds)
+        return max(1, min(fits, self.items))
+
+    def record(self, count: int, wall_s: float, cpu_s: float | None = None) -> None:
+        """``count`` items took ``wall_s`` seconds, ``cpu_s`` of them on processors, over all threads."""
+        self.items += count
+        self.seconds += wall_s
+        if cpu_s is not None:
+            self._cpu += cpu_s
+            self._cpu_wall += wall_s
+        marks = self._marks
+        if self.items - marks[-1][0] >= self._gap:
+            marks.append((self.items, self.seconds))
+            if len(marks) > MOST_MARKS:
+                self._thin()
+                marks = self._marks
+        while self._half + 1 < len(marks) and marks[self._half + 1][0] * 2 <= self.items:
+            self._half += 1
+        if self._remembered is not None and self._misremembered(wall_s / count):
+            self._remembered = None
+
+    def relocate(self, machine: Machine) -> None:
+        """Plan with these facts from now on: looking them up costs half a millisecond, so not before they matter."""
+        self._machine = machine
+
+    def weighed(self, result_bytes: float, item_bytes: float = 0.0, codec_s: float = 0.0) -> None:
+        """Sizes of one pickled result and one pickled item, and the seconds it took to pickle both."""
+        self._weighed = True
+        self._result_bytes = result_bytes
+        self._item_bytes = item_bytes
+        self._codec = codec_s
+
+    @property
+    def cost_s(self) -> float:
+        """Seconds per item: the mean over the last half of the items seen (costs drift)."""
+        if self._remembered is not None:
+            return self._remembered.cost_s
+        items, seconds = self._marks[self._half]
+        return (self.seconds - seconds) / max(1, self.items - items)
+
+    @property
+    def use(self) -> float:
+        """Cores that running one item at a time keeps busy: 1 for plain Python, 0 for waiting, more with threads."""
+        if self._remembered is not None:
+            return self._remembered.use
+        return self._cpu / self._cpu_wall if self._cpu_wall > 0 else 1.0
+
+    def verdict(self, running_s: float = 0.0) -> Stay | Weigh | FanOut:
+        """Go on here, or fan out now.
+
+        Parameters
+        ----------
+        running_s : float
+            If an item is running at this moment: since when. It counts as done here, at the cost it has so far.
+        """
+        machine = self._machine
+        if machine.single:
+            return STAY
+        done = self.items + (running_s > 0.0)
+        left = done if self._total is None else self._total - done
+        cost = max(self.cost_s, running_s)
+        rest = left * cost
+        if rest <= LEAST_LEFT_S or left < 2:
+            return STAY
+        workers = self._workers(left, rest)
+        start = self._costs.start(machine, workers)
+        if self.seconds + running_s < min(start, rest / 4) and self._remembered is None:
+            return STAY
+        expected = self._expected(left, rest, workers, start)
+        if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
+            return STAY
+        if not self._weighed and not running_s and machine.method != "thread":
+            return WEIGH
+        return self._fan_out(done, left, cost, workers, start, rest - expected)
+
+    def closing(self) -> Decision:
+        """Why everything ran here, once it has."""
+        machine, items = self._machine, self.items
+        if machine.single == "serial.one-core":
+            return decide(machine.single, why=machine.why)
+        if machine.single:
+            return decide(machine.single, {})
+        if items <= FEW_ITEMS:
+            return decide("serial.few-items", n=items)
+        workers = min(machine.workers, items)
+        start = self._costs.start(machine, workers)
+        return decide(
+            "serial.too-small",
+            {"n": items, "took_s": self.seconds, "workers": workers, "start_s": start},
+            n=items,
+            took=seconds_text(self.seconds),
+            workers=workers,
+            start=seconds_text(start),
+        )
+
+    def memory(self) -> Remembered | None:
+        """What to keep of this function for the next call; None if nothing was measured."""
+        if not self.items:
+            return self._remembered
+        return Remembered(self.cost_s, self.use, self._result_bytes, self._codec)
+
+    def _thin(self) -> None:
+        """Keep every other mark, and set new ones half as densely."""
+        self._marks = self._marks[::2]
+        self._gap = 2 * self.items // MOST_MARKS
+        self._half = 0
+
+    def _misremembered(self, each: float) -> bool:
+        known = self._remembered.cost_s if self._remembered is not None else each
+        return not known / MISREMEMBERED <= each <= known * MISREMEMBERED
+
+    def _workers(self, left: int, rest: float) -> int:
+        """As many as there are cores for, more for items that wait, fewer where a start costs more than it brings.
+
+        Time with W workers is about ``W · each + rest / W``, least at ``W = sqrt(rest / each)``.
+        """
+        machine = self._machine
+        most = machine.workers
+        if self.use < WAITING_USE and not machine.asked:
+            most = max(most, min(32, 4 * machine.cores, machine.most))
+        each = self._costs.each(machine, most)
+        worth = isqrt(int(rest / each)) if machine.warm < most else most
+        return max(1, min(most, left, max(2, worth, machine.warm)))
+
+    def _at_once(self, workers: int, left: int) -> float:
+        """How many items make progress at the same time."""
+        return min(workers, left, self._machine.cores / max(self.use, LEAST_USE))
+
+    def _expected(self, left: int, rest: float, workers: int, start: float) -> float:
+        """Seconds until all is done if workers are started now and all items cost the same."""
+        costs, cost = self._costs, rest / left
+        at_once = self._at_once(workers, left)
+        work = max(rest / at_once, -(-left // workers) * cost)  # three items on two workers take two rounds
+        chunk = max(1.0, min(CHUNK_S / cost, left / (2 * workers)))
+        moved = (0.0 if self._machine.inherits else self._item_bytes) + self._result_bytes
+        codec = max(moved / costs.bytes_per_s, 2 * self._codec)
+        overhead = costs.chunk_s / chunk + costs.item_s + codec
+        return start + work + left * overhead * max(1 / at_once, COORDINATOR_SHARE)
+
+    def _tail(self, left: int, rest: float, workers: int) -> float:
+        """What one long item adds at the end."""
+        return max(0.0, self._quantile() - rest / self._at_once(workers, left))
+
+    def _quantile(self) -> float:
+        """The 75 % quantile of the cost of an item over the last half, blocks counting as their mean."""
+        marks = self._marks[self._half :]
+        costs = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks))
+        return costs[int(0.75 * (len(costs) - 1))] if costs else 0.0
+
+    def _fan_out(self, done: int, left: int, cost: float, workers: int, start: float, gain: float) -> FanOut:
+        rest = left * cost
+        size = max(1, int(min(CHUNK_S / cost, left / (2 * workers))))
+        facts = {
+            "items_here": done, "seconds_here": self.seconds, "workers": workers, "left_s": rest, "gain_s": gain,
+            "start_s": start, "item_s": cost, "use": self.use, "result_bytes": self._result_bytes,
+        }  # fmt: skip
+        words = {
+            "here": done,
+            "took": seconds_text(self.seconds),
+            "left": seconds_text(rest),
+            "gain": seconds_text(gain),
+        }
+        code = "fan-out.warm" if self._machine.warm else "fan-out"
+        chosen = decide(code, facts, workers=workers, item=done, **words)
+        chunks = decide(
+            "chunk.size",
+            {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S},
+            size=size,
+            each=seconds_text(cost),
+            aim=seconds_text(CHUNK_S),
+        )
+        return FanOut(workers, cost, self.use, start, (chosen, chunks))

@@ -1,0 +1,202 @@
+"""What this process may use: processor cores, load and memory, from /proc and control groups (v1 and v2).
+
+Every file is read below one root, so that tests lay out a machine in a folder. Where nothing can be read (macOS) the
+answers are those of the standard library, and memory is taken as unlimited.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fanwise.errors import UsageValueError
+
+__all__ = ["Budget", "Cores", "HostResources", "Memory", "Resources", "budget"]
+
+UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """How many cores this process may use, and of how many; ``limit`` says by what: affinity, quota or environment."""
+
+    usable: int
+    machine: int
+    limit: str
+    quota: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes still to be had, and the limit that they are counted against."""
+
+    available: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many workers a run may have, and why: ``cores``, ``quota``, ``load``, ``memory``, ``nested`` or ``user``."""
+
+    workers: int
+    cores: int
+    why: str
+
+
+class Resources(Protocol):
+    """What the plan needs to know of the machine."""
+
+    def cores(self) -> Cores:
+        """Cores that this process may use."""
+
+    def busy(self) -> int:
+        """Tasks of others that run right now."""
+
+    def memory(self) -> Memory:
+        """Memory still to be had."""
+
+    def rss(self) -> int:
+        """Resident bytes of this process."""
+
+
+class HostResources:
+    """The resources of this machine, or of the one laid out below ``root``."""
+
+    def __init__(self, root: str | os.PathLike[str] = "/", environ: Mapping[str, str] = os.environ) -> None:
+        self._root = Path(root)
+        self._environ = environ
+
+    def __repr__(self) -> str:
+        return f"<HostResources {self._root}>"
+
+    def cores(self) -> Cores:
+        """The smallest of affinity, control-group quota and ``FANWISE_WORKERS``, at least 1."""
+        machine = os.cpu_count() or 1
+        found = Cores(_affinity(machine), machine, "affinity")
+        quota = min(self._quotas(), default=None)
+        if quota is not None and math.ceil(quota) < found.usable:
+            found = Cores(max(1, math.ceil(quota)), machine, "quota", quota)
+        told = self._told()
+        if told is not None and told < found.usable:
+            found = Cores(told, machine, "environment", quota)
+        return found
+
+    def _told(self) -> int | None:
+        text = self._environ.get("FANWISE_WORKERS")
+        if not text:
+            return None
+        if not text.isdecimal() or int(text) < 1:
+            raise UsageValueError(f"FANWISE_WORKERS must be an integer of at least 1, got {text!r}; unset or mend it")
+        return int(text)
+
+    def busy(self) -> int:
+        """Running tasks besides this one: the fourth field of loadavg, the smaller of two readings."""
+        readings = [self._running() for _ in range(2)]
+        return max(0, min(readings) - 1)
+
+    def _running(self) -> int:
+        text = self._read("proc/loadavg")
+        return int(text.split()[3].split("/")[0]) if text else 1
+
+    def memory(self) -> Memory:
+        """The smallest of the machine's free memory and what each control group on the path leaves."""
+        facts = _pairs(self._read("proc/meminfo"))
+        total = facts.get("MemTotal:", UNLIMITED >> 10) << 10
+        found = Memory(facts.get("MemAvailable:", total >> 10) << 10, total)
+        for limited in self._memory_groups():
+            if limited.available < found.available:
+                found = limited
+        return found
+
+    def rss(self) -> int:
+        """Resident bytes of this process, 0 where that cannot be read."""
+        text = self._read("proc/self/statm")
+        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") if text else 0
+
+    def _quotas(self) -> Iterator[float]:
+        for folder in self._folders("cpu"):
+            text = self._read(folder / "cpu.max")
+            if text:
+                quota, period = text.split()[:2]
+                if quota != "max":
+                    yield int(quota) / int(period)
+            quota_us, period_us = self._number(folder / "cpu.cfs_quota_us"), self._number(folder / "cpu.cfs_period_us")
+            if quota_us and quota_us > 0 and period_us:
+                yield quota_us / period_us
+
+    def _memory_groups(self) -> Iterator[Memory]:
+        names = (
+            ("memory.max", "memory.current", "inactive_file"),
+            (
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+            ),
+        )
+        for folder in self._folders("memory"):
+            for limit_name, used_name, cached_name in names:
+                limit, used = self._number(folder / limit_name), self._number(folder / used_name)
+                if limit is not None and used is not None and limit < UNLIMITED:
+                    cached = _pairs(self._read(folder / "memory.stat")).get(cached_name, 0)
+                    yield Memory(max(0, limit - used + cached), limit)
+
+    def _folders(self, controller: str) -> Iterator[Path]:
+        """The control groups of this process for a controller, from its own up to the root of the hierarchy."""
+        for line in self._read("proc/self/cgroup").splitlines():
+            number, controllers, inside = line.split(":", 2)
+            mount = Path("sys/fs/cgroup")
+            if number != "0":
+                if controller not in controllers.split(","):
+                    continue
+                mount /= controllers if (self._root / mount / controllers).is_dir() else controller
+            own = Path(inside.lstrip("/"))
+            for part in (own, *own.parents):
+                yield mount / part
+
+    def _number(self, path: Path) -> int | None:
+        text = self._read(path).strip()
+        return int(text) if text.lstrip("-").isdecimal() else None
+
+    def _read(self, path: str | Path) -> str:
+        try:
+            return (self._root / path).read_text("ascii", "replace")
+        except OSError:
+            return ""
+
+
+def _affinity(machine: int) -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine
+
+
+def _pairs(text: str) -> dict[str, int]:
+    """The first two words of each line, where the second is a number."""
+    rows = (line.split() for line in text.splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdecimal()}
+
+
+def budget(resources: Resources, *, wanted: int | None, nested: bool) -> Budget:
+    """How many workers a run may have.
+
+    A number wished for is kept. Else every core that others leave free, never below two of those that may be used;
+    in a worker of another pool one.
+    """
+    cores = resources.cores()
+    if wanted is not None:
+        return Budget(wanted, cores.usable, "user")
+    if nested:
+        return Budget(1, cores.usable, "nested")
+    free = cores.machine - resources.busy()
+    workers = max(min(2, cores.usable), min(cores.usable, free))
+    why = "load" if workers < cores.usable else "quota" if cores.limit == "quota" else "cores"
+    return Budget(workers, cores.usable, why)
+
+
+def is_nested() -> bool:
+    """Whether this process is a worker of `multiprocessing` or of a pool built on it."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.parent_process() is not None

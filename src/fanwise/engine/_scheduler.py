@@ -1,0 +1,525 @@
+"""Which item runs where and when: a value that turns events into commands.
+
+No clock, no process, no randomness: every event carries the time, equal events give equal commands. The driver performs
+the commands in order and decides nothing.
+
+An item is *waiting* (`Queue`), *in flight* (`Flight`) or settled, and nowhere twice: that is why late and duplicate
+frames do no harm, and why memory grows with workers and look-ahead, not with the number of items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from fanwise.engine._chunks import Chunks
+from fanwise.engine._config import SchedulerConfig
+from fanwise.engine._flights import Flight, Worker
+from fanwise.engine._losses import Losses
+from fanwise.engine._ordering import first_of
+from fanwise.engine._queue import Queue, Waiting
+from fanwise.engine._regain import Regain
+from fanwise.engine._results import Results
+from fanwise.engine._roster import Roster
+from fanwise.engine._source import Source
+from fanwise.errors import BackendError
+from fanwise.records.outcomes import Batch, Failed, count_of
+from fanwise.records.scheduling import (
+    HERE,
+    Cancel,
+    CancelChunk,
+    Chunk,
+    ChunkFinished,
+    ChunkReturned,
+    Command,
+    Deadline,
+    Decide,
+    Demand,
+    Draw,
+    Drawn,
+    Event,
+    Finish,
+    Finished,
+    Interrupt,
+    Kill,
+    MemoryLow,
+    Retire,
+    RunHere,
+    Running,
+    Send,
+    SourceEnded,
+    StartFailed,
+    StartWorkers,
+    Tick,
+    Unsendable,
+    WakeAt,
+    WorkerDied,
+    WorkerReady,
+    WorkerRetired,
+)
+
+__all__ = ["Scheduler", "SchedulerConfig"]
+
+LINGER_S = 0.05  # all items are settled, a chunk's figures are not here yet: wait so long for them
+WORTH_RECALLING_S = 0.0005  # a chunk that begins sooner than this has begun when the request to return it arrives
+WORTH_RECALLING = 0.25  # of its own length: if it begins sooner than that, moving it gains little
+
+
+class Scheduler:
+    """The state of one run. Begin with ``step(Tick(now))``; after `Finish` nothing more is said.
+
+    Parameters
+    ----------
+    config : SchedulerConfig
+        What the run asks for.
+    """
+
+    def __init__(self, config: SchedulerConfig) -> None:
+        self.config = config
+        self._said: list[Command] = []
+        self._now = 0.0
+        self._queue = Queue()
+        self._source = Source(config)
+        self._results = Results(config, self._said.append)
+        self._losses = Losses(config, self._queue, self._results, self._said.append)
+        self._roster = Roster(config)
+        self._chunks = Chunks(config.chunks, config.item_cost)
+        judged = config.here_allowed and config.total is not None and config.lookahead is None
+        self._regain = Regain(config.item_cost if judged else None)
+        self._flights: dict[int, Flight] = {}
+        self._sent = 0  # chunks, for their ids
+        self._recalled = 0  # chunks asked back
+        self._here: Flight | None = None  # what the calling process runs
+        self._only_here: list[Waiting] = []  # items that cannot be sent
+        self._heeded: int | None = None  # the failure after which nothing above it is started
+        self._stopping: str | None = None
+        self._over = False
+        self._quiet = False  # the event changed nothing but results
+        self._late_at = inf  # when the first running item may be over its time
+        self._linger_until = inf
+        self._look_at = inf  # when a chunk may have become worth asking back
+        self._wake_at = inf  # what the driver was told last
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Drawn: self._on_drawn,
+            SourceEnded: self._on_source_ended,
+            WorkerReady: self._on_ready,
+            Running: self._on_running,
+            Finished: self._on_finished,
+            ChunkFinished: self._on_chunk_finished,
+            ChunkReturned: self._on_chunk_returned,
+            Unsendable: self._on_unsendable,
+            WorkerDied: self._on_died,
+            WorkerRetired: self._on_retired,
+            StartFailed: self._on_start_failed,
+            Tick: self._on_tick,
+            MemoryLow: self._on_memory,
+            Interrupt: self._on_interrupt,
+            Deadline: self._on_deadline,
+            Demand: self._on_demand,
+            Cancel: self._on_cancel,
+        }
+
+    def step(self, event: Event) -> list[Command]:
+        """Hear one event; say what is to be done, in this order."""
+        if self._over:
+            return []
+        self._now = event.now
+        self._quiet = False
+        self._handlers[type(event)](event)
+        if not self._quiet and not self._over:
+            self._advance()
+        said = self._said[:]
+        self._said.clear()
+        return said
+
+    @property
+    def waiting(self) -> int:
+        """Items that could be sent now."""
+        return self._queue.size
+
+    @property
+    def in_flight(self) -> int:
+        """Chunks that workers, or the calling process, have now."""
+        return len(self._flights)
+
+    @property
+    def idle(self) -> int:
+        """Workers that have nothing to do."""
+        return len(self._roster.idle)
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else self._stopping or "running"
+        return f"<Scheduler {state}: {self.waiting} waiting, {self.in_flight} chunks in flight, {self._roster!r}>"
+
+    # What happened.
+
+    def _on_drawn(self, event: Drawn) -> None:
+        first, stop = self._source.came(event.count)
+        self._results.expect(event.count)
+        for record in sorted(event.known, key=first_of):
+            self._queue.add(first, first_of(record))
+            first = first_of(record) + count_of(record)
+            self._results.settle(record)
+        self._queue.add(first, stop)
+
+    def _on_source_ended(self, event: SourceEnded) -> None:
+        self._source.end(event.error)
+
+    def _on_ready(self, event: WorkerReady) -> None:
+        if event.worker not in self._roster.alive:
+            self._roster.join(Worker(event.worker, event.pid))
+
+    def _on_running(self, event: Running) -> None:
+        worker = self._roster.alive.get(event.worker)
+        if worker is not None:
+            worker.at, worker.since = event.index, event.since
+
+    def _on_finished(self, event: Finished) -> None:
+        flight = self._known(event.chunk, event.worker)
+        if flight is None:
+            return
+        worker = self._roster.alive.get(event.worker)
+        if worker is not None and worker.flights[0] is not flight:
+            self._close(worker.flights[0])  # a worker does one chunk after the other: it is through with this one
+            self._settle(event, flight)
+        elif self._settle(event, flight):
+            # A chunk's figures follow its results and bring the next chunk: looking for one now would be in vain.
+            results = self._results
+            self._quiet = results.open > 0 and results.fail_at is None and self._source.ended and self._stopping is None
+        if worker is not None:
+            worker.proven = True
+            worker.turn_to_next(self._now)
+
+    def _settle(self, event: Finished, flight: Flight) -> bool:
+        """Settle what is new; True if all of it is good."""
+        good = True
+        for record in event.settled:
+            news = flight.accept(record)
+            if news is not None:
+                good = good and isinstance(news, Batch)
+                self._losses.settle(news, flight, self._now)
+        self._roster.worked()
+        return good
+
+    def _on_chunk_finished(self, event: ChunkFinished) -> None:
+        flight = self._known(event.chunk, event.worker)
+        if flight is None:
+            return
+        count, workers = flight.chunk.count, self._roster.expected
+        self._chunks.heard(count, event.stats, workers)
+        self._close(flight)
+        if event.worker != HERE:
+            self._regain.heard(count, self._now, workers)
+        elif self._regain.tried(count, event.stats.busy):
+            self._stay_here(flight.stop)
+
+    def _on_chunk_returned(self, event: ChunkReturned) -> None:
+        flight = self._known(event.chunk, event.worker)
+        if flight is not None:
+            self._close(flight)
+
+    def _on_unsendable(self, event: Unsendable) -> None:
+        flight = self._known(event.chunk, event.worker)
+        if flight is None or not flight.move_out(event.index):
+            return
+        attempt = flight.chunk.attempt
+        if self.config.here_allowed:
+            self._only_here.append(Waiting(event.index, event.index + 1, attempt))
+        else:
+            self._results.settle(Failed(index=event.index, attempts=attempt, error=event.error))
+        if not flight.open():
+            self._close(flight)
+
+    def _on_died(self, event: WorkerDied) -> None:
+        worker = self._roster.leave(event.worker)
+        blamed = worker is not None and self._losses.blame(worker, event)
+        if worker is None or not (blamed or worker.proven):
+            self._roster.died(event.reason)
+        self._close_all(worker)
+
+    def _on_retired(self, event: WorkerRetired) -> None:
+        self._close_all(self._roster.leave(event.worker))
+
+    def _on_start_failed(self, event: StartFailed) -> None:
+        self._roster.failed_to_start(event.count, event.reason)
+        if event.fatal or (self._roster.hopeless and not self.config.here_allowed):
+            self._finish("broken", event.error or BackendError(f"workers could not be started: {event.reason}"))
+        elif self._roster.hopeless:
+            self._said.append(Decide("fallback.start-failed", {"why": event.reason}))
+
+    def _on_tick(self, event: Tick) -> None:
+        self._wake_at = inf
+        if self._look_at <= event.now:
+            self._look_at = inf
+        if self.config.timeout is not None and self._late_at <= event.now:
+            self._stop_late(self.config.timeout)
+
+    def _on_memory(self, event: MemoryLow) -> None:
+        self._roster.level = event.level
+        worker = self._roster.alive.get(event.largest) if event.level == 2 and event.largest is not None else None
+        if worker is not None and worker.doom is None and self._roster.fit > 1:
+            self._kill(worker, "memory ran low")
+
+    def _on_interrupt(self, event: Interrupt) -> None:
+        if event.count == 1 and self._stopping is None:
+            self._stop("interrupted")
+        else:
+            self._finish("interrupted" if event.count == 1 else self._stopping or "interrupted")
+
+    def _on_deadline(self, _: Deadline) -> None:
+        if self._stopping is None:
+            self._stop("deadline")
+        else:
+            self._finish(self._stopping)
+
+    def _on_demand(self, event: Demand) -> None:
+        self._results.held -= event.count
+
+    def _on_cancel(self, event: Cancel) -> None:
+        for index in self._queue.remove(event.indexes):
+            self._losses.forget(index)
+            self._results.cancel(index)
+
+    def _known(self, chunk: int, worker: int) -> Flight | None:
+        """The chunk that a frame speaks of; None for frames that come late or twice."""
+        flight = self._flights.get(chunk)
+        return flight if flight is not None and flight.worker == worker else None
+
+    def _stop(self, how: str) -> None:
+        """Nothing new is begun; what runs may finish."""
+        self._stopping = how
+        for flight in self._flights.values():
+            self._recall(flight)
+
+    def _stop_late(self, timeout: float) -> None:
+        """Stop workers whose item is over its time; find out when to look again."""
+        self._late_at = inf
+        for worker in list(self._roster.alive.values()):
+            if worker.at is None or worker.doom is not None or not worker.holds(worker.at):
+                continue
+            if worker.since + timeout <= self._now:
+                worker.late = worker.at
+                self._kill(worker, f"item {worker.at} took longer than {timeout:g} s")
+            else:
+                self._late_at = min(self._late_at, worker.since + timeout)
+
+    def _kill(self, worker: Worker, reason: str) -> None:
+        self._roster.doomed(worker, reason)
+        self._said.append(Kill(worker.id, reason))
+
+    # What follows.
+
+    def _advance(self) -> None:
+        """Everything that can be done now is said now. What runs here comes last: the driver is away while it does."""
+        if self._results.fail_at != self._heeded:
+            self._heed_failure()
+        if self._stopping is None:
+            self._queue.wake(self._now)
+            self._draw()
+            self._start()
+            self._assign()
+            if self._roster.hopeless:
+                self._give_up()
+        if self._end():
+            return
+        self._tell_when()
+        if self._stopping is None and self._here is None:
+            self._work_here()
+
+    def _heed_failure(self) -> None:
+        """The lowest failing item decides, as in the loop; nothing above it is started any more."""
+        self._heeded = failed = self._results.fail_at or 0
+        self._queue.drop_from(failed)
+        self._only_here = [waiting for waiting in self._only_here if waiting.first < failed]
+        for flight in self._flights.values():
+            if failed < flight.next < flight.stop:
+                self._recall(flight)
+
+    def _draw(self) -> None:
+        """Hand out items, or ask the source for more, as far as the look-ahead goes."""
+        source, results = self._source, self._results
+        if source.ended or results.fail_at is not None:
+            return
+        if source.counted:
+            for first, stop in source.hand_out(results.held):
+                self._queue.add(first, stop)
+                results.expect(stop - first)
+        elif not self._roster.hopeless or self.config.here_allowed:
+            full = self._chunks.full(self._roster.expected)
+            count = source.ask(results.held, self._queue.size, 4 * self.config.workers * full)
+            if count:
+                self._said.append(Draw(count))
+
+    def _start(self) -> None:
+        """As many workers as items wait for one, at most the limit."""
+        wanted = self._queue.suspects if self._regain.alone else self._queue.size
+        count = self._roster.start(wanted) if wanted else 0
+        if count:
+            self._said.append(StartWorkers(count))
+
+    def _assign(self) -> None:
+        """Chunks for idle workers first; then one in advance each, while enough is left to keep all of them busy."""
+        queue, roster, regain = self._queue, self._roster, self._regain
+        if regain.pausing:
+            if self._flights or queue.innocents:
+                return
+            regain.call_off()
+        if regain.alone:
+            self._assign_suspects()
+            return
+        while queue.size and (worker := roster.taker(roster.idle)) is not None:
+            self._send(worker, queue.take(self._size(worker)))
+        while queue.size and not roster.gathering and (worker := roster.taker(roster.hungry)) is not None:
+            size = self._size(worker)
+            if queue.size - size < roster.expected:
+                break
+            self._send(worker, queue.take(size))
+        if roster.idle and not queue.size:
+            self._recall_prefetched()
+
+    def _assign_suspects(self) -> None:
+        """All else runs here by now, but what may have killed a worker never does."""
+        while (worker := self._roster.taker(self._roster.idle)) and (suspect := self._queue.take_suspect()):
+            self._send(worker, suspect)
+
+    def _size(self, worker: Worker) -> int:
+        return self._chunks.size(self._queue.size, self._roster.expected, first=not worker.sent)
+
+    def _send(self, worker: Worker, waiting: Waiting) -> None:
+        flight = self._launch(waiting, worker.id)
+        worker.take(flight, self._now)
+        if self.config.timeout is not None:
+            self._late_at = min(self._late_at, self._now + self.config.timeout)
+        self._roster.place(worker)
+        self._said.append(Send(worker.id, flight.chunk))
+
+    def _launch(self, waiting: Waiting, worker: int) -> Flight:
+        self._sent += 1
+        first, stop, attempt, suspect = waiting
+        flight = Flight(Chunk(self._sent, first, stop - first, attempt), worker, suspect=suspect)
+        self._flights[self._sent] = flight
+        return flight
+
+    def _close(self, flight: Flight) -> None:
+        """A chunk is through; what it did not settle waits again."""
+        del self._flights[flight.chunk.id]
+        for first, stop in flight.open():
+            self._queue.put_back(Waiting(first, stop, flight.chunk.attempt, flight.suspect))
+        if flight.recalled:
+            self._recalled -= 1
+        if flight is self._here:
+            self._here = None
+        worker = self._roster.alive.get(flight.worker)
+        if worker is not None:
+            worker.drop(flight, self._now)
+            self._roster.place(worker)
+
+    def _close_all(self, worker: Worker | None) -> None:
+        for flight in worker.flights if worker is not None else ():
+            self._close(flight)
+
+    def _recall_prefetched(self) -> None:
+        """A worker is idle: ask back what lies behind the chunk another one is busy with, if that is still to last."""
+        full, cost = self._roster.full, self._chunks.cost
+        while self._recalled < len(self._roster.idle) and full:
+            worker = next(iter(full.values()))
+            if len(worker.flights) < 2:
+                return
+            if cost is not None:
+                expected = worker.flights[-1].chunk.count * cost
+                if worker.remains(cost, self._now) < max(WORTH_RECALLING_S, WORTH_RECALLING * expected):
+                    self._look_at = min(self._look_at, self._now + WORTH_RECALLING_S + WORTH_RECALLING * expected)
+                    return
+            self._recall(worker.flights[-1])
+
+    def _recall(self, flight: Flight) -> None:
+        worker = self._roster.alive.get(flight.worker)
+        if worker is not None and worker.doom is None and not flight.recalled:
+            flight.recalled = True
+            self._recalled += 1
+            self._roster.place(worker)
+            self._said.append(CancelChunk(worker.id, flight.chunk.id))
+
+    def _work_here(self) -> None:
+        """A block in the calling process, where that is allowed and workers cannot do it."""
+        waiting = None
+        if self._only_here:
+            waiting = self._only_here.pop(0)
+        elif self._queue.size and self._here_helps():
+            waiting = self._queue.take_innocent(self._chunks.block(self.config.here_s))
+        if waiting is not None:
+            self._here = self._launch(waiting, HERE)
+            self._said.append(RunHere(self._here.chunk))
+
+    def _here_helps(self) -> bool:
+        """True if workers are not there, not yet there, or of no use."""
+        if not self.config.here_allowed:
+            return False
+        roster, cost = self._roster, self._chunks.cost
+        if self._regain.pausing:
+            if self._flights:
+                return False
+            self._regain.begin_trial()
+            return True
+        warming = not roster.alive and roster.starting > 0 and cost is not None and cost <= self.config.here_s
+        return self._regain.alone or roster.hopeless or warming
+
+    def _stay_here(self, item: int) -> None:
+        """Workers brought no gain: let them go."""
+        roster, regain = self._roster, self._regain
+        facts = {"item": item, "workers": len(roster.alive), "rate": regain.pace_s, "alone": regain.alone_s}
+        self._said.append(Decide("fallback.no-gain", facts))
+        for worker in roster.alive.values():
+            roster.doomed(worker, "no gain")
+            self._said.append(Retire(worker.id))
+
+    def _give_up(self) -> None:
+        """No worker will come: what may not run here is lost."""
+        reason = self._roster.stopped or ""
+        for waiting in self._queue.take_suspects() if self.config.here_allowed else self._queue.take_all():
+            self._losses.abandon(waiting, reason)
+        if not self._source.ended and not self._source.counted and not self.config.here_allowed:
+            self._finish("broken", BackendError(reason))
+
+    # The end.
+
+    def _end(self) -> bool:
+        """Finish if there is nothing left to do."""
+        if self._over:
+            return True
+        results, source = self._results, self._source
+        if self._stopping is not None:
+            return not self._flights and self._finish(self._stopping)
+        if results.fail_at is not None:
+            return not self._below(results.fail_at) and self._finish("error", results.failure)
+        if results.open or not source.ended or self._lingers():
+            return False
+        return self._finish("done" if source.error is None else "source", source.error)
+
+    def _below(self, index: int) -> bool:
+        """True if an item below ``index`` is not settled."""
+        lowest = self._queue.lowest
+        if (lowest is not None and lowest < index) or any(waiting.first < index for waiting in self._only_here):
+            return True
+        return any(first < index for flight in self._flights.values() for first, _ in flight.open())
+
+    def _lingers(self) -> bool:
+        """All is settled; the figures of the last chunks may still be on their way."""
+        if not self._flights:
+            return False
+        self._linger_until = min(self._linger_until, self._now + LINGER_S)
+        return self._now < self._linger_until
+
+    def _tell_when(self) -> None:
+        at = min(self._late_at, self._linger_until, self._look_at, self._queue.next_due)
+        if at < self._wake_at:
+            self._wake_at = at
+            self._said.append(WakeAt(at))
+
+    def _finish(self, how: str, error: BaseException | None = None) -> bool:
+        """Say the last word; what is finished beyond a gap is not lost."""
+        self._results.drain()
+        self._over = True
+        self._said.append(Finish(how, error))
+        return True

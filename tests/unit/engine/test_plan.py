@@ -1,0 +1,362 @@
+"""When the plan fans out: recorded situations, and what it says about them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanwise.engine._costs import Costs, Experience, Machine, Remembered
+from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace
+from fanwise.engine._sentences import TEMPLATES, bytes_text, decide, seconds_text
+
+TWO = Machine(cores=2, workers=2)
+
+
+def play(
+    total: int | None,
+    cost: float,
+    *,
+    items: int | None = None,
+    use: float = 1.0,
+    machine: Machine = TWO,
+    remembered: Remembered | None = None,
+    result_bytes: float = 100.0,
+) -> tuple[int, FanOut | None, Pace]:
+    """Run the local loop on items of one cost; returns where it fanned out, the verdict, and the pace."""
+    pace = Pace(total, machine, Costs(), remembered)
+    done, end = 0, items if items is not None else total
+    while True:
+        verdict = pace.verdict()
+        if verdict is WEIGH:
+            pace.weighed(result_bytes)
+            verdict = pace.verdict()
+        if isinstance(verdict, FanOut):
+            return done, verdict, pace
+        if done >= end:
+            return done, None, pace
+        count = min(pace.block(), end - done)
+        pace.record(count, count * cost, count * cost * use)
+        done += count
+
+
+class TestSmallWorkStaysHere:
+    @pytest.mark.parametrize(
+        ("n", "cost"), [(1, 1e-4), (5, 1e-4), (10, 1e-5), (100, 1e-5), (10, 1e-4), (2, 1e-3), (3, 1e-3)]
+    )
+    def test_by_default(self, n, cost):
+        assert play(n, cost)[1] is None
+
+    def test_every_cell_of_the_reference_grid(self, shared_data):
+        grid = json.loads((shared_data / "engine" / "grid.json").read_text())
+        for n, cost in grid["never_slower"]:
+            assert play(n, cost)[1] is None, (n, cost)
+
+    def test_a_library_that_uses_all_cores_itself(self):
+        assert play(100, 0.01, use=2.0)[1] is None
+
+    def test_results_that_cost_more_to_send_than_to_make(self):
+        assert play(1000, 1e-3, result_bytes=2e6)[1] is None
+
+    @pytest.mark.parametrize("single", ["serial.asked", "serial.nested", "serial.one-core"])
+    def test_where_only_one_process_may_work(self, single):
+        machine = Machine(cores=1, workers=1, single=single, why="affinity")
+        _, verdict, pace = play(10, 1.0, machine=machine)
+        assert verdict is None
+        assert pace.closing().code == single
+
+
+class TestFanOut:
+    @pytest.mark.parametrize(
+        ("n", "cost", "latest"),
+        [
+            (5000, 1e-5, 600),
+            (30, 1e-3, 4),
+            (200, 2e-4, 20),
+            (8, 1e-2, 1),
+            (4, 5e-2, 1),
+            (4, 0.25, 1),
+            (10**6, 1e-6, 8000),
+        ],
+    )
+    def test_early_where_it_pays(self, n, cost, latest):
+        at, verdict, _ = play(n, cost)
+        assert verdict is not None
+        assert at <= latest
+        assert verdict.workers == 2
+        assert verdict.cost_s == pytest.approx(cost)
+
+    def test_the_sentence_has_the_numbers(self):
+        _, verdict, _ = play(8, 0.01)
+        assert verdict.code == "fan-out"
+        assert verdict.text == (
+            "Ran 1 item here in 10 ms, then started 2 workers at item 1: "
+            "about 70 ms of work was left, 27 ms could be gained."
+        )
+        assert verdict.decisions[1].text == "Chunks of 1 item: one item takes 10 ms, the aim is 10 ms per chunk."
+        assert verdict.decisions[0].facts["workers"] == 2
+
+    def test_with_warm_workers_sooner(self):
+        cold = play(60, 2e-4)[0]
+        at, verdict, _ = play(60, 2e-4, machine=Machine(2, 2, warm=2))
+        assert at < cold
+        assert verdict.code == "fan-out.warm"
+        assert verdict.text == f"Sent items to 2 workers that were already running, from item {at} on."
+
+    def test_a_heavy_process_forks_later(self):
+        light = play(300, 2e-4, machine=Machine(2, 2, rss_mb=50))[0]
+        heavy = play(300, 2e-4, machine=Machine(2, 2, rss_mb=500))[0]
+        assert heavy > light
+
+    def test_nobody_knows_how_many_items_come(self):
+        at, verdict, _ = play(None, 1e-4, items=10_000)
+        assert verdict is not None
+        assert at < 200
+
+    def test_a_source_that_ends_before_that_stays_here(self):
+        assert play(None, 1e-4, items=30)[1] is None
+
+    def test_waiting_items_get_more_workers_than_cores(self):
+        assert play(100, 0.05, use=0.02)[1].workers == 8
+
+    def test_but_not_more_than_asked_for(self):
+        assert play(100, 0.05, use=0.02, machine=Machine(2, 3, asked=True))[1].workers == 3
+
+    def test_nor_more_than_memory_allows(self):
+        assert play(100, 0.05, use=0.02, machine=Machine(2, 2, most=5))[1].workers == 5
+
+    def test_starts_that_cost_much_limit_the_number(self):
+        big = Machine(cores=64, workers=64, rss_mb=2000)
+        few, many = play(200, 0.01, machine=big)[1], play(20_000, 0.01, machine=big)[1]
+        assert 2 <= few.workers < many.workers <= 64
+
+    def test_costs_that_fall_are_believed(self):
+        pace = Pace(200, TWO, Costs())
+        pace.record(1, 0.002)  # the first item imports something
+        for _ in range(30):
+            pace.record(1, 1e-5)
+        assert pace.cost_s == pytest.approx(1e-5)
+        assert pace.verdict() is STAY
+
+    def test_rent_is_paid_before_workers_are_bought(self):
+        machine = Machine(2, 2, method="forkserver")
+        _, verdict, pace = play(1000, 1e-3, machine=machine)
+        assert verdict is not None
+        assert pace.seconds == pytest.approx(0.026, rel=0.1)
+
+    def test_the_last_result_is_weighed_once(self):
+        pace = Pace(100, TWO, Costs())
+        pace.record(1, 0.05)
+        assert pace.verdict() is WEIGH
+        pace.weighed(1e3, 10.0, 1e-6)
+        assert isinstance(pace.verdict(), FanOut)
+
+    def test_threads_need_no_weighing(self):
+        pace = Pace(100, Machine(2, 2, method="thread"), Costs())
+        pace.record(1, 0.05, 0.0)
+        assert isinstance(pace.verdict(), FanOut)
+
+    def test_an_item_that_is_still_running_counts(self):
+        pace = Pace(4, Machine(2, 2, method="forkserver", server_running=True), Costs())
+        assert pace.verdict() is STAY
+        assert pace.verdict(running_s=0.005) is STAY or isinstance(pace.verdict(running_s=0.005), FanOut)
+        assert isinstance(pace.verdict(running_s=0.05), FanOut)
+
+
+class TestMemory:
+    def test_a_known_function_fans_out_before_its_first_item(self):
+        at, verdict, _ = play(100, 0.01, remembered=Remembered(0.01))
+        assert at == 0
+        assert verdict.workers == 2
+
+    def test_memory_that_the_first_item_belies_is_dropped(self):
+        pace = Pace(100, TWO, Costs(), Remembered(1e-5))
+        assert pace.verdict() is STAY
+        pace.record(1, 0.01)
+        assert pace.cost_s == 0.01
+
+    def test_memory_that_it_confirms_is_kept(self):
+        pace = Pace(100, TWO, Costs(), Remembered(1e-5, use=0.5))
+        pace.record(1, 2e-5)
+        assert (pace.cost_s, pace.use) == (1e-5, 0.5)
+
+    def test_what_was_seen_is_handed_on(self):
+        _, _, pace = play(8, 0.01, use=0.5)
+        kept = pace.memory()
+        assert (kept.cost_s, kept.use, kept.result_bytes) == pytest.approx((0.01, 0.5, 100.0))
+
+    def test_nothing_seen_nothing_new(self):
+        known = Remembered(1.0)
+        assert Pace(3, TWO, Costs(), known).memory() is known
+
+    def test_a_process_remembers_its_last_functions(self):
+        experience = Experience()
+        for function in range(300):
+            experience.learn(function, Remembered(function))
+        assert experience.recall(299) == Remembered(299)
+        assert experience.recall(3) is None
+        assert experience.recall("never seen") is None
+
+
+class TestCosts:
+    def test_measured_values_move_half_way(self):
+        assert Costs().updated(chunk_s=24e-6).chunk_s == pytest.approx(18e-6)
+
+    def test_nonsense_is_ignored(self):
+        assert Costs().updated(chunk_s=-1.0) == Costs()
+
+    @pytest.mark.parametrize(
+        "machine",
+        [
+            Machine(2, 2),
+            Machine(2, 2, method="forkserver"),
+            Machine(2, 2, method="forkserver", server_running=True),
+            Machine(2, 4, method="spawn"),
+            Machine(2, 2, method="thread"),
+            Machine(2, 2, warm=2),
+        ],
+        ids=["fork", "server", "server-up", "spawn", "thread", "warm"],
+    )
+    @pytest.mark.parametrize("factor", [0.9, 3.0])
+    def test_what_a_start_took_is_learned(self, machine, factor):
+        before = Costs().start(machine, machine.workers)
+        costs = Costs()
+        for _ in range(20):
+            costs = costs.learned_start(machine, machine.workers, before * factor)
+        assert costs.start(machine, machine.workers) == pytest.approx(before * factor, rel=0.15)
+
+    def test_methods_rank_as_measured(self):
+        starts = [
+            Costs().start(Machine(2, 2, method=method), 2) for method in ("thread", "fork", "forkserver", "spawn")
+        ]
+        assert starts == sorted(starts)
+
+    def test_a_pickled_function_adds_to_the_start(self):
+        assert Costs().start(Machine(2, 2, pickling_s=1.0), 2) > 1.0
+
+
+class TestBlocks:
+    def test_items_that_take_long_are_timed_one_by_one(self):
+        pace = Pace(10, TWO, Costs())
+        assert pace.block() == 1
+        pace.record(1, 0.01)
+        assert pace.block() == 1
+
+    def test_short_ones_in_blocks_that_double(self):
+        pace, sizes = Pace(10**6, TWO, Costs()), []
+        for _ in range(12):
+            sizes.append(pace.block())
+            pace.record(sizes[-1], sizes[-1] * 1e-7)
+        assert sizes == [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+    def test_a_clock_that_stands_still_does_no_harm(self):
+        pace = Pace(100, TWO, Costs())
+        pace.record(1, 0.0)
+        pace.record(pace.block(), 0.0)
+        assert pace.block() == 2
+        assert pace.verdict() is STAY
+
+    @given(st.lists(st.floats(1e-7, 0.1), min_size=1, max_size=60))
+    def test_a_block_never_lasts_much_longer_than_a_millisecond(self, costs):
+        pace = Pace(None, Machine(1, 1, single="serial.asked"), Costs())
+        for cost in costs:
+            count = pace.block()
+            assert count == 1 or count * pace.seconds / pace.items <= 1.001e-3
+            pace.record(count, count * cost)
+
+    def test_long_runs_keep_few_marks(self):
+        pace = Pace(None, Machine(1, 1, single="serial.asked"), Costs())
+        for step in range(5000):
+            pace.record(1, 1e-3 if step < 2500 else 3e-3)
+        assert len(pace._marks) <= 513
+        assert pace.cost_s == pytest.approx(3e-3, rel=0.02)
+
+
+class TestProperties:
+    costs = st.floats(1e-6, 1.0)
+    uses = st.floats(0.0, 8.0)
+    machines = st.builds(
+        Machine,
+        cores=st.integers(1, 64),
+        workers=st.integers(2, 64),
+        rss_mb=st.floats(10, 4000),
+        method=st.sampled_from(["fork", "forkserver", "spawn", "thread"]),
+        warm=st.integers(0, 4),
+    )
+
+    @given(cost=costs, use=uses, machine=machines, n=st.integers(3, 10_000))
+    def test_never_promises_more_than_all_workers_at_once(self, cost, use, machine, n):
+        pace = Pace(n, machine, Costs())
+        pace.record(1, cost, cost * use)
+        left = n - 1
+        for workers in (1, 2, min(machine.workers, left)):
+            start = Costs().start(machine, workers)
+            at_once = min(workers, left, machine.cores / max(pace.use, 0.05))
+            assert pace._expected(left, left * cost, workers, start) >= left * cost / at_once * (1 - 1e-9)
+
+    @given(cost=costs, use=uses, machine=machines, n=st.integers(3, 5_000), more=st.integers(1, 5_000))
+    def test_more_items_never_turn_a_fan_out_into_staying(self, cost, use, machine, n, more):
+        def fans_out(total: int) -> bool:
+            pace = Pace(total, machine, Costs())
+            pace.weighed(100.0)
+            for _ in range(2):
+                pace.record(1, cost, cost * use)
+            return isinstance(pace.verdict(), FanOut) or bool(pace.seconds < pace._costs.start(machine, 2))
+
+        if fans_out(n):
+            assert fans_out(n * (more + 1))
+
+    @given(cost=costs, n=st.integers(1, 300), start=st.sampled_from(["fork", "forkserver", "spawn"]))
+    def test_at_most_twice_the_better_of_loop_and_workers(self, cost, n, start):
+        """The bound of ski rental, for two workers that share the rest evenly."""
+        machine = Machine(2, 2, method=start)
+        at, verdict, pace = play(n, cost, machine=machine)
+        price = Costs().start(machine, 2)
+        loop = n * cost
+        taken = pace.seconds + (0.0 if verdict is None else price + -(-(n - at) // 2) * cost)
+        assert taken <= 2.0 * min(loop, price + -(-n // 2) * cost) + 0.004
+
+
+class TestSentences:
+    def test_templates_are_those_published(self, shared_data):
+        published = json.loads((shared_data / "eyes" / "decisions.json").read_text())
+        assert dict(TEMPLATES) == {entry["code"]: entry["template"] for entry in published}
+
+    def test_all_ran_here(self):
+        _, _, pace = play(312, 6.73e-6)
+        assert pace.closing().text == (
+            "Ran all 312 items in this process: they took 2.1 ms; starting 2 workers takes about 2.5 ms."
+        )
+
+    def test_few_items(self):
+        _, _, pace = play(2, 1.0)
+        assert pace.closing().text == "Ran the 2 items in this process: fewer items than would keep two workers busy."
+
+    def test_one_core(self):
+        machine = Machine(1, 1, single="serial.one-core", why="affinity")
+        assert play(2, 1.0, machine=machine)[2].closing().text == (
+            "Ran in this process: only one core may be used (affinity)."
+        )
+
+    def test_singular(self):
+        decision = decide("process.asked", n=1, workers=1, why="a timeout was given")
+        assert decision.text == "Sent all 1 item to 1 process because a timeout was given."
+        assert decision.facts == {"n": 1, "workers": 1, "why": "a timeout was given"}
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [
+            (0.0, "0 s"), (5e-9, "5 ns"), (3.4e-6, "3.4 µs"), (840e-6, "840 µs"), (0.0021, "2.1 ms"), (0.0841, "84 ms"),
+            (0.37, "0.37 s"), (1.9, "1.9 s"), (12.3, "12 s"), (185.0, "3 min"),
+        ],
+    )  # fmt: skip
+    def test_durations(self, seconds, text):
+        assert seconds_text(seconds) == text
+
+    @pytest.mark.parametrize(
+        ("size", "text"), [(12, "12 B"), (1500, "1.5 kB"), (180e6, "180 MB"), (1.9e9, "1.9 GB"), (3.2e12, "3.2 TB")]
+    )
+    def test_sizes(self, size, text):
+        assert bytes_text(size) == text
