@@ -1,1 +1,10 @@
-"""Worker processes: one socket each, nothing shared between them."""
+"""The process backend: one socket, one page and one liveness pipe per worker, and nothing that two workers share.
+
+From the outside in: `_pool` (the backend), `_crew` (the loan of workers to one run), `_link` (one worker as the
+coordinator sees it), `_wire` (frames), `_worker` (the other end).
+"""
+
+from fanwise.backends.process._method import choose as start_method
+from fanwise.backends.process._pool import ProcessBackend
+
+__all__ = ["ProcessBackend", "start_method"]

@@ -1,0 +1,63 @@
+"""Workers by fork: 1 ms, and function and items are inherited."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from fanwise.backends.process._ends import WorkerEnds, fork_gate
+from fanwise.backends.process._process import Child
+from fanwise.backends.process._worker import Inherited, run
+
+__all__ = ["frozen_garbage", "launch"]
+
+_HELD = (signal.SIGINT, signal.SIGTERM)
+
+
+def launch(ends: WorkerEnds, inherited: Inherited) -> Child:
+    """Fork a worker.
+
+    Raises
+    ------
+    OSError
+        If there is no room for another process (EAGAIN, ENOMEM).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, broken or absent: nothing to print twice
+            stream.flush()
+    # a handler of the caller's must not run in the child before the child has its own
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        pid = _fork()
+        if pid == 0:
+            fork_gate.release()  # held by the parent around `launch`
+            run(ends, inherited)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return Child(pid)
+
+
+def _fork() -> int:
+    if sys.version_info < (3, 12):
+        return os.fork()
+    with warnings.catch_warnings():  # whether threads make this unsafe has been decided already
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        return os.fork()
+
+
+@contextmanager
+def frozen_garbage() -> Iterator[None]:
+    """Keep the collector's marks off the pages shared with the children, unless the user has frozen objects himself."""
+    ours = gc.get_freeze_count() == 0
+    if ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()

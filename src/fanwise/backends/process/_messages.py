@@ -1,0 +1,299 @@
+"""What the frames hold: chunks on their way to a worker, results on their way back."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import isnan, nan
+from typing import Any, NamedTuple
+
+from fanwise.backends._execution import Failure, Streak, bin_of
+from fanwise.backends.process import _exceptions
+from fanwise.backends.process._culprit import explain
+from fanwise.backends.process._guard import Raised, attempt
+from fanwise.backends.process._output import Piece
+from fanwise.backends.process._pickling import Packed, loads, pack_results
+from fanwise.backends.process._sections import Section, join, split
+from fanwise.backends.process._wire import INLINE, Frame
+from fanwise.errors import NotPicklableError
+from fanwise.records.outcomes import Batch, Failed, Said, Settled
+from fanwise.records.scheduling import ChunkStats
+from fanwise.typing import Attachment
+
+__all__ = [
+    "BARE_BELOW",
+    "LAST",
+    "SECTIONS",
+    "ChunkHead",
+    "FunctionOptions",
+    "Range",
+    "Results",
+    "decode_attachments",
+    "decode_bare_results",
+    "decode_chunk",
+    "decode_results",
+    "encode_attachments",
+    "encode_bare_chunk",
+    "encode_bare_results",
+    "encode_chunk",
+    "encode_results",
+]
+
+LAST = 1
+"""Flag of the frame of results that ends a chunk."""
+SECTIONS = 2
+"""Flag of a payload in sections. Without it the payload is bare: a fixed head and at most one pickle.
+
+One range of items and one batch of results are by far the most frequent: bare they cost a third of the time.
+"""
+
+BARE_BELOW = INLINE - 96
+"""Bytes of a pickle that fits into one packet together with its head."""
+
+_BARE_CHUNK = struct.Struct("<IIQQ")  # function, attempt, first, items; then their pickle, or nothing: inherited
+_BARE_RESULTS = struct.Struct("<QIIdddQQQ")  # first, attempt, items, mean, cpu, codec, bytes in, bytes out, rss; pickle
+_CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherited
+_RANGE = struct.Struct("<QQ")  # first, count
+_RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
+_GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
+_ATTACHMENT = struct.Struct("<16sQ")
+_FIXED_STATS = 7
+
+_OK, _FAILED, _SAID = 0, 1, 2
+
+
+class Range(NamedTuple):
+    """Consecutive items; ``section`` holds their pickle unless the worker can take them itself."""
+
+    first: int
+    items: int
+    section: Section | None
+
+
+class ChunkHead(NamedTuple):
+    """What a chunk says of itself."""
+
+    function: int
+    attempt: int
+    ranges: list[Range]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOptions:
+    """How a function is to be run."""
+
+    single: bool
+    capture: bool
+    seed: int | None
+    isolate: bool
+    state: bytes  # a snapshot if the caller's state has changed, else empty
+
+
+def encode_bare_chunk(function: int, attempt: int, first: int, items: int, pickled: bytes) -> bytes:
+    """The payload of a chunk that is one range, in one pickle or inherited."""
+    return _BARE_CHUNK.pack(function, attempt, first, items) + pickled
+
+
+def encode_chunk(
+    function: int, attempt: int, ranges: Sequence[tuple[int, int]], packs: Sequence[Packed]
+) -> list[bytes | memoryview]:
+    """The payload of a chunk with buffers, or with a pickle for each of several ranges of items."""
+    head = _CHUNK.pack(function, attempt, 0) + b"".join(_RANGE.pack(*pair) for pair in ranges)
+    return join([Packed(head), *packs])
+
+
+def decode_chunk(frame: Frame) -> ChunkHead:
+    """What one of these two made."""
+    if not frame.flags & SECTIONS:
+        function, attempt, first, items = _BARE_CHUNK.unpack_from(frame.payload)
+        pickled = frame.payload[_BARE_CHUNK.size :]
+        return ChunkHead(function, attempt, [Range(first, items, Section(pickled, ()) if pickled else None)])
+    head, *sections = split(frame.payload, lasting=frame.lasting)
+    function, attempt, _ = _CHUNK.unpack_from(head.data)
+    pairs = _RANGE.iter_unpack(head.data[_CHUNK.size :])
+    ranges = [Range(first, items, body) for (first, items), body in zip(pairs, sections, strict=True)]
+    return ChunkHead(function, attempt, ranges)
+
+
+def encode_attachments(attachments: Sequence[Attachment]) -> list[bytes]:
+    """The payload that goes beside the descriptors."""
+    return [_ATTACHMENT.pack(a.id, a.size) for a in attachments]
+
+
+def decode_attachments(frame: Frame) -> list[Attachment]:
+    """The attachments with the descriptors that came."""
+    pairs = _ATTACHMENT.iter_unpack(frame.payload)
+    return [Attachment(id, fd, size) for (id, size), fd in zip(pairs, frame.fds, strict=True)]
+
+
+@dataclass(slots=True)
+class Results:
+    """Results that wait in the worker to be sent."""
+
+    first: int
+    attempt: int
+    heads: list[bytes] = field(default_factory=list)
+    packs: list[Packed] = field(default_factory=list)
+    items: int = 0
+
+    def add(self, settled: Streak | Failure) -> None:
+        """Pickle what is settled."""
+        if isinstance(settled, Failure):
+            self._add(_FAILED, 1, settled.seconds, _exceptions.encode(settled.error))
+            return
+        packs = pack_results(settled.values)
+        if len(packs) == 1 and isinstance(packs[0], Packed):
+            self._add(_OK, len(settled.values), settled.spread, packs[0])
+            self.items += len(settled.values)
+            return
+        for value, packed, seconds in zip(settled.values, packs, settled.seconds, strict=True):
+            if isinstance(packed, NotPicklableError):
+                self._add(_FAILED, 1, seconds, _exceptions.encode(explain(value, "the result", packed)))
+            else:
+                self._add(_OK, 1, seconds, packed)
+
+    def bare(self) -> bytes | None:
+        """The one pickle that this is, if it is one that has nothing beside it and is not large."""
+        if len(self.packs) == 1 and self.items:
+            only = self.packs[0]
+            if not only.buffers and not only.attachments and len(only.data) < BARE_BELOW:
+                return only.data
+        return None
+
+    def _add(self, kind: int, count: int, seconds: float | tuple[float, ...], packed: Packed) -> None:
+        if isinstance(seconds, tuple):
+            head = _GROUP.pack(kind, count, seconds[0] if count == 1 else nan)
+            self.heads.append(head if count == 1 else head + array("d", seconds).tobytes())
+        else:
+            self.heads.append(_GROUP.pack(kind, count, seconds))
+        self.packs.append(packed)
+
+    def say(self, pieces: Sequence[Piece]) -> None:
+        """Add what the items printed."""
+        self._add(_SAID, len(pieces), 0.0, Packed(pickle.dumps(pieces, 5)))
+
+    @property
+    def size(self) -> int:
+        """Bytes pickled."""
+        return sum(packed.size for packed in self.packs)
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        """What must arrive before these results."""
+        return [attachment for packed in self.packs for attachment in packed.attachments]
+
+
+def encode_results(results: Results, stats: ChunkStats | None) -> list[bytes | memoryview]:
+    """The payload of results; with the statistics of the chunk if it ends here."""
+    words = _flat_stats(stats) if stats is not None else ()
+    head = _RESULTS.pack(results.first, results.attempt, len(words)) + array("d", words).tobytes()
+    return join([Packed(head + b"".join(results.heads)), *results.packs])
+
+
+def encode_bare_results(
+    figures: tuple[int, int, int, float], cpu: float, codec: float, sizes: tuple[int, int, int], pickled: bytes
+) -> bytes:
+    """The payload of a whole chunk of results in one pickle; ``figures``: first, attempt, items, seconds each."""
+    return _BARE_RESULTS.pack(*figures, cpu, codec, *sizes) + pickled
+
+
+def _flat_stats(s: ChunkStats) -> list[float]:
+    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, len(s.slowest)]
+    return [*fixed, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
+
+
+def _stats(words: Sequence[float]) -> ChunkStats:
+    busy, cpu, codec, bytes_in, bytes_out, rss, slow = words[:_FIXED_STATS]
+    pairs = list(zip(words[_FIXED_STATS::2], words[_FIXED_STATS + 1 :: 2], strict=True))
+    return ChunkStats(
+        busy=busy,
+        cpu=cpu,
+        codec=codec,
+        bytes_in=int(bytes_in),
+        bytes_out=int(bytes_out),
+        rss=int(rss),
+        slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
+        costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
+    )
+
+
+class _Group(NamedTuple):
+    kind: int
+    items: int
+    seconds: float | tuple[float, ...]
+    section: Section
+
+
+def decode_results(frame: Frame, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats | None]:
+    """The records that stand for these results, loaded; a value that fails to load is one `Failed`."""
+    head, *sections = split(frame.payload, lasting=frame.lasting)
+    first, attempt, words = _RESULTS.unpack_from(head.data)
+    at = _RESULTS.size + 8 * words
+    stats = _stats(head.data[_RESULTS.size : at].cast("d").tolist()) if words else None
+    groups = list(_groups(head.data[at:], sections))
+    said = tuple(Said(*piece) for group in groups if group.kind == _SAID for piece in loads(*group.section))
+    settled = _settle([group for group in groups if group.kind != _SAID], first, attempt, worker, said)
+    return tuple(settled), stats
+
+
+def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
+    """What `encode_bare_results` made, as the records it stands for."""
+    first, attempt, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
+    values = pickle.loads(payload[_BARE_RESULTS.size :])
+    if len(values) != items:
+        raise ValueError(f"{items} results are announced, {len(values)} have come")
+    costs = ((bin_of(mean), items),)
+    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs)
+    return (Batch(first, values, mean, worker, attempt),), stats
+
+
+def _groups(heads: memoryview, sections: Sequence[Section]) -> Iterator[_Group]:
+    at = 0
+    for section in sections:
+        kind, count, mean = _GROUP.unpack_from(heads, at)
+        at += _GROUP.size
+        if isnan(mean):
+            yield _Group(kind, count, tuple(heads[at : at + 8 * count].cast("d").tolist()), section)
+            at += 8 * count
+        else:
+            yield _Group(kind, count, mean, section)
+
+
+def _settle(
+    groups: Sequence[_Group], first: int, attempts: int, worker: int | None, said: tuple[Said, ...]
+) -> Iterator[Settled]:
+    index = first
+    for group in groups:
+        loaded = _load(group, index)
+        theirs = tuple(s for s in said if index <= s.index < index + group.items) if said else ()
+        if isinstance(loaded, list):
+            yield Batch(index, loaded, group.seconds, worker, attempts, theirs)
+        else:
+            error, text = loaded
+            for failed in range(index, index + group.items):
+                yield Failed(
+                    index=failed,
+                    attempts=attempts,
+                    seconds=group.seconds if isinstance(group.seconds, float) else group.seconds[failed - index],
+                    worker=worker,
+                    said=tuple(s for s in theirs if s.index == failed),
+                    error=error,
+                    traceback=text,
+                )
+        index += group.items
+
+
+def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:
+    if group.kind == _FAILED:
+        return _exceptions.decode(group.section.data)
+    values = attempt(partial(loads, *group.section))
+    if not isinstance(values, Raised):
+        return list(values)
+    failure = values.error
+    error = NotPicklableError(f"the result of item {index} cannot be loaded: {type(failure).__name__}: {failure}")
+    error.__cause__ = failure
+    return error, ""

@@ -1,0 +1,225 @@
+"""What items print, log and warn about, in the worker: kept with the item, so that the caller can say it in item order.
+
+Descriptors 1 and 2 are pipes to the coordinator; text outside any item, and what exceeds 1 MiB an item, goes there.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+from fanwise.errors import UsageError
+
+__all__ = ["Capture", "Piece"]
+
+Piece = tuple[int, str, Any]
+"""Index of the item, stream, payload: the fields of `fanwise.records.outcomes.Said`."""
+
+_LIMIT = 1 << 20
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class Capture:
+    """Collects the output of one worker.
+
+    Attributes
+    ----------
+    active : bool
+        Whether what items say is to be kept.
+    index : callable
+        The item now running, or None.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+        self.index: Callable[[], int | None] = lambda: None
+        self._pieces: list[tuple[int, str, list[Any]]] = []
+        self._of = -1
+        self._kept = 0
+        replaced = (sys.__stdout__, sys.__stderr__)
+        self._flushes = [stream.flush for stream in replaced if stream is not None]
+
+    def install(self) -> None:
+        """Take the place of stdin, stdout, stderr, log handlers and the display of warnings."""
+        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+        sys.stdout = _Stream(self, "stdout", 1)
+        sys.stderr = _Stream(self, "stderr", 2)
+        sys.breakpointhook = _no_breakpoint
+        warnings.showwarning = self._warn
+        self._divert_logging()
+
+    def _divert_logging(self) -> None:
+        for logger in list(logging.root.manager.loggerDict.values()):
+            if isinstance(logger, logging.Logger):
+                logger.handlers.clear()
+                logger.propagate = True
+        logging.root.handlers[:] = [_Handler(self)]
+
+    def _room(self, size: int) -> int | None:
+        """The index that a piece of this size belongs to; None if it is to be passed on as it comes."""
+        index = self.index() if self.active else None
+        if index is None:
+            return None
+        if index != self._of:
+            self._of, self._kept = index, 0
+        self._kept += size
+        return index if self._kept <= _LIMIT else None
+
+    def text(self, stream: str, fd: int, text: str) -> None:
+        """Keep text, or pass it on."""
+        index = self._room(len(text))
+        if index is None:
+            _write(fd, text)
+        elif self._pieces and self._pieces[-1][:2] == (index, stream):
+            self._pieces[-1][2].append(text)
+        else:
+            self._pieces.append((index, stream, [text]))
+
+    def record(self, record: logging.LogRecord, line: str) -> None:
+        """Keep a log record as a dict; outside an item, write it as a line."""
+        index = self._room(len(line))
+        if index is None:
+            _write(2, line + "\n")
+        else:
+            self._pieces.append((index, "log", [_as_dict(record, index)]))
+
+    def _warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        shown = warnings.formatwarning(message, category, filename, lineno, line)
+        if file is not None:
+            file.write(shown)
+            return
+        index = self._room(len(shown))
+        if index is None:
+            _write(2, shown)
+            return
+        facts = {"message": str(message), "category": category, "filename": filename, "lineno": lineno}
+        self._pieces.append((index, "warning", [facts | {"module": _module_at(filename, lineno)}]))
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether anything was collected."""
+        return bool(self._pieces)
+
+    def take(self) -> list[Piece]:
+        """What was collected since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return [
+            (index, stream, "".join(parts) if stream in {"stdout", "stderr"} else parts[0])
+            for index, stream, parts in pieces
+        ]
+
+    def flush(self) -> None:
+        """Pass on what was written to the streams that this one replaced."""
+        with suppress(OSError, ValueError):  # closed by the item
+            for flush in self._flushes:
+                flush()
+
+
+class _Stream(io.TextIOBase):
+    """Stands for stdout or stderr."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, capture: Capture, name: str, fd: int) -> None:
+        self._capture = capture
+        self._stream = name
+        self._fd = fd
+        self.buffer = _Bytes(self)
+
+    @property
+    def name(self) -> str:
+        return f"<{self._stream}>"
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if text:
+            self._capture.text(self._stream, self._fd, str(text))
+        return len(text)
+
+
+class _Bytes(io.RawIOBase):
+    """The binary side of a stream."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, data: Any, /) -> int:
+        content = bytes(data)
+        self._stream.write(content.decode(self._stream.encoding, "backslashreplace"))
+        return len(content)
+
+
+class _Handler(logging.Handler):
+    """Takes the place of all handlers of the worker: the caller's own will see the record."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - what logging itself does with arguments that do not suit the message
+            self.handleError(record)
+        else:
+            self._capture.record(record, line)
+
+
+def _as_dict(record: logging.LogRecord, index: int) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(record).items() if isinstance(value, _PLAIN)}
+    fields |= {"msg": record.getMessage(), "args": None, "exc_info": None}
+    return fields | {"fanwise_item": index, "fanwise_worker": os.getpid()}
+
+
+def _module_at(filename: str, lineno: int) -> str | None:
+    """The name of the module that a warning is attributed to: filters match on it."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - inspect.currentframe without importing inspect
+    while frame is not None:
+        if frame.f_lineno == lineno and frame.f_code.co_filename == filename:
+            name: str | None = frame.f_globals.get("__name__")
+            return name
+        frame = frame.f_back
+    return None
+
+
+def _write(fd: int, text: str) -> None:
+    data = memoryview(text.encode("utf-8", "backslashreplace"))
+    with suppress(OSError):  # the item closed the descriptor: its text has nowhere to go
+        while data:
+            data = data[os.write(fd, data) :]
+
+
+def _no_breakpoint(*_: Any, **__: Any) -> NoReturn:
+    raise UsageError("breakpoint() was called in a worker, which has no terminal; use workers=1")

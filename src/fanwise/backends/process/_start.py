@@ -1,0 +1,119 @@
+"""Starting workers for a crew, by the method that was chosen for it."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from fanwise.backends._execution import Function, bind
+from fanwise.backends.process import _blas, _fork
+from fanwise.backends.process._birth import Initializer, Setup
+from fanwise.backends.process._culprit import explain
+from fanwise.backends.process._ends import WorkerEnds
+from fanwise.backends.process._link import Link
+from fanwise.backends.process._method import cores
+from fanwise.backends.process._pickling import dumps
+from fanwise.backends.process._process import Process
+from fanwise.backends.process._wire import Kind, Spare
+from fanwise.backends.process._worker import Inherited
+from fanwise.errors import NotPicklableError
+from fanwise.typing import Work
+
+__all__ = ["Starter", "modules_of"]
+
+
+class Starter:
+    """Knows how the workers of one crew are to be born."""
+
+    def __init__(
+        self,
+        method: str,
+        work: Work,
+        workers: int,
+        number: int,
+        *,
+        initializer: Initializer | None,
+        max_tasks: int | None,
+        modules: Sequence[str],
+        snapshot: Callable[[], bytes],
+    ) -> None:
+        self.method = method
+        self._work = work
+        self._number = number
+        self._initializer = initializer
+        self._modules = modules
+        self._snapshot = snapshot
+        self.max_tasks = max_tasks
+        self._setup = Setup(max(1, cores() // workers), _blas.share(cores(), workers), max_tasks)
+
+    def start(self, spare: Spare, born: float) -> Link:
+        """Start one worker.
+
+        Raises
+        ------
+        OSError
+            If there is no room for a process, or no descriptor is free.
+        NotPicklableError
+            If the initializer has to travel and cannot.
+        """
+        return self._fork(spare, born) if self.method == "fork" else self._begin(spare, born)
+
+    def _fork(self, spare: Spare, born: float) -> Link:
+        work = self._work
+        if self._setup.blas_threads is not None:
+            _blas.prepare()
+        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate)
+        inherited = Inherited(
+            self._setup,
+            self._initializer,
+            {self._number: function},
+            work.take if work.inheritable else None,
+        )
+        link = Link.open(partial(_fork.launch, inherited=inherited), self.method, spare, born)
+        link.known.append(self._number)
+        link.is_twin, link.inherits = True, work.inheritable
+        return link
+
+    def _begin(self, spare: Spare, born: float) -> Link:
+        state = self._snapshot()
+        setup = pickle.dumps(
+            Setup(
+                self._setup.budget,
+                self._setup.blas_threads,
+                self._setup.max_tasks,
+                state,
+                self._packed_initializer(),
+            ),
+            5,
+        )
+        link = Link.open(self._launcher(), self.method, spare, born)
+        link.state = state
+        link.channel.send(Kind.SETUP, [setup])
+        return link
+
+    def _launcher(self) -> Callable[[WorkerEnds], Process]:
+        if self.method == "spawn":
+            from fanwise.backends.process import _spawn
+
+            return _spawn.launch
+        from fanwise.backends.process import _forkserver
+
+        return partial(_forkserver.shared.launch, modules=self._modules)
+
+    def _packed_initializer(self) -> bytes:
+        if self._initializer is None:
+            return b""
+        try:
+            packed = dumps(self._initializer, main_by_value=True)
+        except NotPicklableError as error:
+            raise explain(self._initializer.call, "initializer", error) from error.__cause__
+        return packed.data if not packed.buffers else pickle.dumps(self._initializer, 5)
+
+
+def modules_of(*things: Any) -> tuple[str, ...]:
+    """The modules that must be imported before these can be used; what a fork server may do once for all workers."""
+    found = {getattr(thing, "__module__", None) or type(thing).__module__ for thing in things}
+    return tuple(sorted(name for name in found if name != "__main__" and name in sys.modules))

@@ -1,0 +1,143 @@
+"""The parts of a process's state that change what a function computes or prints, carried from caller to worker."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from fanwise.backends.process._pickling import dumps, loads
+
+__all__ = ["Place", "State", "reseed", "restore", "snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the caller is: applied before anything is unpickled that needs an import."""
+
+    cwd: str
+    path: tuple[str, ...]
+    environ: dict[str, str]
+
+    @classmethod
+    def here(cls) -> Place:
+        """That of this process."""
+        try:
+            cwd = os.getcwd()
+        except FileNotFoundError:  # removed under our feet
+            cwd = ""
+        return cls(cwd, tuple(sys.path), dict(os.environ))
+
+    def apply(self) -> None:
+        """Make it that of this process."""
+        if self.cwd and os.path.isdir(self.cwd):
+            os.chdir(self.cwd)
+        sys.path[:] = self.path
+        for name in os.environ.keys() - self.environ.keys():
+            del os.environ[name]
+        os.environ.update(self.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Limits, contexts and filters of the interpreter. Two of them compare equal if nothing has changed between."""
+
+    recursion_limit: int
+    locale: str
+    decimal: Any
+    numpy_errors: dict[str, Any] | None
+    warning_filters: tuple[Any, ...]
+    log_levels: tuple[tuple[str, int], ...]
+    log_disable: int
+
+    @classmethod
+    def here(cls) -> State:
+        """That of this thread and process. Nothing is imported for it."""
+        logging = sys.modules.get("logging")
+        return cls(
+            sys.getrecursionlimit(),
+            _locale(),
+            _decimal(),
+            _numpy_errors(),
+            tuple(sys.modules["warnings"].filters) if "warnings" in sys.modules else (),
+            _log_levels(logging),
+            logging.root.manager.disable if logging is not None else 0,
+        )
+
+    def apply(self) -> None:
+        """Make it that of this process."""
+        sys.setrecursionlimit(self.recursion_limit)
+        if self.locale:
+            import locale
+
+            locale.setlocale(locale.LC_ALL, self.locale)
+        if self.decimal is not None:
+            import decimal
+
+            decimal.setcontext(self.decimal)
+        if self.numpy_errors is not None:
+            import numpy as np
+
+            np.seterr(**self.numpy_errors)
+        self._apply_filters()
+        self._apply_log_levels()
+
+    def _apply_filters(self) -> None:
+        warnings: Any = import_module("warnings")
+        warnings.filters[:] = self.warning_filters
+        warnings._filters_mutated()  # noqa: SLF001 - else old registries hide new warnings
+
+    def _apply_log_levels(self) -> None:
+        if self.log_levels or self.log_disable:
+            import logging
+
+            logging.disable(self.log_disable)
+            for name, level in self.log_levels:
+                logging.getLogger(name or None).setLevel(level)
+
+
+def _locale() -> str:
+    locale = sys.modules.get("locale")
+    text: str = locale.setlocale(locale.LC_ALL) if locale is not None else ""
+    return text
+
+
+def _decimal() -> Any:
+    decimal = sys.modules.get("decimal")
+    return decimal.getcontext().copy() if decimal is not None else None
+
+
+def _numpy_errors() -> dict[str, Any] | None:
+    numpy = sys.modules.get("numpy")
+    return dict(numpy.geterr()) if numpy is not None and hasattr(numpy, "geterr") else None
+
+
+def _log_levels(logging: Any) -> tuple[tuple[str, int], ...]:
+    if logging is None:
+        return ()
+    named = logging.root.manager.loggerDict
+    levels = [(name, logger.level) for name, logger in sorted(named.items()) if getattr(logger, "level", 0)]
+    return (("", logging.root.level), *levels)
+
+
+def snapshot() -> bytes:
+    """The place and state of this process; equal bytes if nothing has changed between."""
+    return pickle.dumps((Place.here(), dumps(State.here(), main_by_value=True).data), 5)
+
+
+def restore(taken: bytes) -> None:
+    """Make place and state those of the snapshot: the place first, since the state may need imports."""
+    place, packed = pickle.loads(taken)
+    place.apply()
+    state: State = loads(packed)
+    state.apply()
+
+
+def reseed() -> None:
+    """Draw new seeds from the operating system: forked twins would draw the same numbers. (`random` does so itself.)"""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

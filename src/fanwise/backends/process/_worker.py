@@ -1,0 +1,237 @@
+"""A worker: receives functions and chunks, runs items, sends results; and ends by `os._exit` alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any, NoReturn
+
+from fanwise.backends._execution import Function, bind
+from fanwise.backends.process import _exceptions, _pickling
+from fanwise.backends.process._birth import Initializer, Setup, guard_signals, ignore, settle_in
+from fanwise.backends.process._cell import Cell, Phase
+from fanwise.backends.process._ends import KIND, WorkerEnds
+from fanwise.backends.process._guard import Raised, attempt, exit_after
+from fanwise.backends.process._isolation import run_apart
+from fanwise.backends.process._messages import FunctionOptions, Range, decode_attachments, decode_chunk
+from fanwise.backends.process._output import Capture
+from fanwise.backends.process._running import Job, Part, Runner
+from fanwise.backends.process._sections import join, split
+from fanwise.backends.process._state import restore
+from fanwise.backends.process._wire import Channel, Frame, Kind, Role
+
+__all__ = ["CUT", "FAULTY_FUNCTION", "KEPT", "READY", "Inherited", "run"]
+
+FAULTY_FUNCTION = 1
+"""Flag of a refusal: it was the function that did not load."""
+CUT = 2
+"""Flag of a refusal: no descriptor was free to receive it."""
+KEPT = 8
+"""Functions a worker keeps."""
+READY = struct.Struct("<I")
+# `signal.getsignal` makes enum members of what this returns, and costs 2 µs
+_handler_of = sys.modules["_signal"].getsignal
+_SIGINT, _SIGTERM, _DEFAULT = int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIG_DFL)
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a forked worker has without being sent it."""
+
+    setup: Setup
+    initializer: Initializer | None = None
+    functions: Mapping[int, Function] = field(default_factory=dict)
+    take: Callable[[int, int], Sequence[Any]] | None = None
+
+
+def run(ends: WorkerEnds, inherited: Inherited | None) -> NoReturn:
+    """Be a worker until told to stop. Never returns."""
+    exit_after(partial(_live, ends, inherited))
+
+
+def _live(ends: WorkerEnds, inherited: Inherited | None) -> None:
+    settle_in(ends)
+    Worker(ends).live(inherited)
+
+
+class Worker:
+    """What the process knows: functions by number, how many tasks are left to it, where it was born."""
+
+    def __init__(self, ends: WorkerEnds) -> None:
+        self._cell = Cell(ends.page)
+        self._channel = Channel(socket.socket(socket.AF_UNIX, KIND, fileno=ends.sock), Role.WORKER)
+        self._capture = Capture()
+        self._runner = Runner(self._channel, self._cell, self._capture)
+        self._capture.index = self._runner.here
+        self._functions: dict[int, Function] = {}
+        self._parked: list[Frame] = []
+        self._take: Callable[[int, int], Sequence[Any]] | None = None
+        self._tasks_left: int | None = None
+        self._setup = Setup(1, None)
+        self._home = ""
+
+    def live(self, inherited: Inherited | None) -> None:
+        """Begin, then serve until told to stop."""
+        setup, initializer = (inherited.setup, inherited.initializer) if inherited else (self._receive_setup(), None)
+        if inherited is not None:
+            self._functions.update(inherited.functions)
+            self._take = inherited.take
+        if self._begin(setup, initializer):
+            self._cell.rest()
+            self._cell.phase = Phase.READY
+            self._runner.note_size()
+            self._channel.send(Kind.READY, [READY.pack(os.getpid())])
+            self._serve()
+        self._capture.flush()
+
+    def _receive_setup(self) -> Setup:
+        frame = self._channel.await_frame()
+        if frame.kind != Kind.SETUP:
+            raise EOFError("the first frame is not a set-up")
+        setup: Setup = _pickling.loads(frame.payload)
+        return setup
+
+    def _begin(self, setup: Setup, initializer: Initializer | None) -> bool:
+        """Take over the caller's state and run the initializer; whether that went well."""
+        begun = attempt(partial(self._prepare, setup, initializer), BaseException)
+        if isinstance(begun, Raised):
+            self._channel.send(Kind.BROKEN, join([_exceptions.encode(begun.error)]))
+            return False
+        self._setup = setup
+        self._tasks_left = setup.max_tasks
+        self._home = _cwd()
+        return True
+
+    def _prepare(self, setup: Setup, initializer: Initializer | None) -> None:
+        setup.apply()
+        self._capture.install()
+        self._cell.phase = Phase.INITIALIZING
+        if setup.initializer:
+            initializer = _pickling.loads(setup.initializer)
+        if initializer is not None:
+            initializer.call(*initializer.args)
+
+    def _serve(self) -> None:
+        while self._tasks_left is None or self._tasks_left > 0:
+            try:
+                frame = self._channel.await_frame()
+            except EOFError:
+                return
+            if frame.kind == Kind.CHUNK and not frame.cut:
+                self._on_chunk(frame)
+            elif frame.kind == Kind.STOP:
+                return
+            else:
+                self._handle(frame)
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.cut:
+            flags = CUT | (FAULTY_FUNCTION if frame.kind == Kind.FUNCTION else 0)
+            self._channel.send(Kind.REFUSED, chunk=frame.chunk, flags=flags)
+        elif frame.kind == Kind.FUNCTION:
+            self._on_function(frame)
+        elif frame.kind == Kind.ATTACH:
+            for attachment in decode_attachments(frame):
+                _pickling.attach(attachment)
+
+    def _on_function(self, frame: Frame) -> None:
+        loaded = attempt(partial(self._load_function, frame))
+        if isinstance(loaded, Raised):
+            self._refuse(frame.chunk, FAULTY_FUNCTION, loaded.error)
+            return
+        self._functions.pop(frame.chunk, None)
+        self._functions[frame.chunk] = loaded
+        for old in list(self._functions)[:-KEPT]:
+            del self._functions[old]
+        parked, self._parked = self._parked, []
+        for chunk in parked:
+            self._on_chunk(chunk)
+
+    def _load_function(self, frame: Frame) -> Function:
+        options, packed = split(frame.payload, lasting=frame.lasting)
+        how: FunctionOptions = _pickling.loads(*options)
+        if how.state:
+            restore(how.state)
+            self._setup.share_cores()
+            self._home = _cwd()
+        return Function(bind(_pickling.loads(*packed), how.seed), how.single, how.capture, how.isolate)
+
+    def _refuse(self, chunk: int, flags: int, error: BaseException) -> None:
+        self._channel.send(Kind.REFUSED, join([_exceptions.encode(error)]), chunk=chunk, flags=flags)
+
+    def _on_chunk(self, frame: Frame) -> None:
+        began = monotonic()
+        head = decode_chunk(frame)
+        function = self._functions.get(head.function)
+        if function is None:  # its function was taken back and is on its way again
+            self._parked.append(frame._replace(payload=memoryview(bytes(frame.payload)), lasting=False))
+            return
+        parts = [self._load(part) for part in head.ranges]
+        codec = monotonic() - began
+        if len(parts) == 1 and self._tasks_left is None and not function.isolate:
+            only = parts[0]
+            if only.error is None and len(only.items) == 1:
+                self._capture.active = function.capture
+                self._runner.run_one(frame.chunk, head.attempt, function, only, codec, len(frame.payload))
+                self._restore()
+                return
+        refused = next((p.error for p, r in zip(parts, head.ranges, strict=True) if p.error and r.items > 1), None)
+        if refused is not None:
+            self._refuse(frame.chunk, 0, refused)
+            return
+        job = Job(frame.chunk, head.attempt, function, parts, codec, len(frame.payload))
+        self._run(job if self._tasks_left is None else job.within(self._tasks_left))
+        self._restore()
+
+    def _load(self, part: Range) -> Part:
+        if part.section is not None:
+            items = attempt(partial(_pickling.loads, *part.section))
+        else:
+            assert self._take is not None
+            items = attempt(partial(self._take, part.first, part.items))
+        return Part(part.first, error=items.error) if isinstance(items, Raised) else Part(part.first, items)
+
+    def _run(self, job: Job) -> None:
+        self._capture.active = job.function.capture
+        if not job.function.isolate:
+            self._runner.run(job)
+            self._count(sum(part.end - part.first for part in job.parts))
+            return
+        for alone in job.singly():
+            if self._runner.halted():
+                self._runner.give_back(job.chunk, alone.parts[0].first)
+                return
+            run_apart(partial(self._run_in_child, alone))
+            self._channel.sent = self._cell.frames
+            self._count(1)
+
+    def _run_in_child(self, job: Job) -> None:
+        self._runner.run(job)
+        self._capture.flush()
+        self._cell.frames = self._channel.sent
+
+    def _count(self, tasks: int) -> None:
+        if self._tasks_left is not None:
+            self._tasks_left -= tasks
+
+    def _restore(self) -> None:
+        """Undo what items may have done to the directory and the signals, between chunks only."""
+        self._capture.flush()
+        if _cwd() != self._home and os.path.isdir(self._home):
+            os.chdir(self._home)
+        if _handler_of(_SIGINT) is not ignore or _handler_of(_SIGTERM) != _DEFAULT:
+            guard_signals()
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # removed under our feet
+        return ""
