@@ -1,0 +1,91 @@
+"""What a piece of code leaves behind: processes, threads, descriptors, shared memory, temporary files."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+
+__all__ = ["leaks"]
+
+_PATIENCE_S = 1.0
+_FORKSERVER = "fanwise.backends.process._forkserver"
+
+
+@dataclass(frozen=True, slots=True)
+class _Traces:
+    children: frozenset[int]
+    threads: frozenset[str]
+    descriptors: frozenset[str]
+    shared_memory: frozenset[str]
+    temporary_files: frozenset[str]
+
+    def beyond(self, before: _Traces) -> dict[str, list[object]]:
+        """What is here and was not before."""
+        pairs = {f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)}
+        return {name: sorted(extra) for name, extra in pairs.items() if extra}
+
+
+@contextmanager
+def leaks(patience: float = _PATIENCE_S) -> Iterator[None]:
+    """Assert that the block leaves no child process, thread, descriptor, shared memory or temporary file.
+
+    The fork server, kept for the life of a process, is stopped at the end of the block.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds granted to what is just ending.
+
+    Raises
+    ------
+    AssertionError
+        Lists what was left.
+
+    Examples
+    --------
+    >>> with leaks():
+    ...     values = list(map(abs, [-1, 2]))
+    """
+    before = _traces()
+    yield
+    if _FORKSERVER in sys.modules:
+        sys.modules[_FORKSERVER].shared.stop()
+    gc.collect()
+    until = time.monotonic() + patience
+    while (left := _traces().beyond(before)) and time.monotonic() < until:
+        time.sleep(0.01)
+    if left:
+        raise AssertionError("left behind: " + "; ".join(f"{name}: {found}" for name, found in left.items()))
+
+
+def _traces() -> _Traces:
+    return _Traces(
+        frozenset(_children()),
+        frozenset(f"{thread.name} ({thread.ident})" for thread in threading.enumerate()),
+        frozenset(_descriptors()),
+        frozenset(_entries("/dev/shm", "")),  # noqa: S108 - looked at only
+        frozenset(_entries(tempfile.gettempdir(), "fanwise")),
+    )
+
+
+def _children() -> Iterator[int]:
+    for task in _entries("/proc/self/task", ""):
+        with suppress(OSError), open(f"/proc/self/task/{task}/children") as file:  # a thread that has just ended
+            yield from map(int, file.read().split())
+
+
+def _descriptors() -> Iterator[str]:
+    for fd in _entries("/proc/self/fd", ""):
+        with suppress(OSError):  # that of the listing itself
+            yield f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}"
+
+
+def _entries(folder: str, prefix: str) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(prefix)] if os.path.isdir(folder) else []
