@@ -1,0 +1,178 @@
+"""One call of `map`, `run` or `stream`: items here first and then, if it pays, a crew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fanwise._api._crewed import CrewStage, Terms
+from fanwise._api._endings import DONE, Ending, carry
+from fanwise._api._here import HereStage
+from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for
+from fanwise._api._options import Options, check_seed
+from fanwise._api._planning import Advice, budget_of
+from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
+from fanwise._api._scene import Scene
+from fanwise._api._source import Source, source_of
+from fanwise._api._story import Story
+from fanwise._api.run import Run, expand
+from fanwise._clock import SystemClock
+from fanwise.backends._execution import bind
+from fanwise.engine._resources import HostResources
+from fanwise.errors import RunInterrupted, RunTimeoutError
+from fanwise.records.outcomes import Batch, Settled, count_of, first_of
+
+if TYPE_CHECKING:
+    from fanwise.report import RunReport
+
+__all__ = ["Call"]
+
+
+class Call:
+    """Runs one call to its end.
+
+    Parameters
+    ----------
+    fn, items
+        As given to the verb, and checked.
+    options : Options
+        Checked options.
+    ordered : bool
+        Results are wanted in item order.
+    lookahead : int or None
+        Most items drawn and not yet yielded.
+    streaming : bool
+        A consumer takes results while the call goes on, so that they are not kept.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        items: Iterable[Any],
+        options: Options,
+        *,
+        ordered: bool = True,
+        lookahead: int | None = None,
+        streaming: bool = False,
+    ) -> None:
+        if options.seed is not None:
+            check_seed(fn)
+        clock = SystemClock()
+        source: Source = source_of(items)
+        self._journal = None if options.resume is None else open_journal(options.resume, fn, options.seed, clock)
+        if self._journal is not None:
+            source = JournaledSource(source, self._journal)
+        self._fn = fn
+        self._scene = Scene(
+            options=options,
+            source=source,
+            clock=clock,
+            story=Story(fn, source.total, options, clock),
+            deadline=None if options.deadline is None else clock.now() + options.deadline,
+            ordered=ordered,
+            lookahead=lookahead,
+            streaming=streaming,
+        )
+        self._settled: list[Settled] = []
+        self._ending: Ending | None = None
+        self._here: HereStage | None = None
+        self._crewed: CrewStage | None = None
+        self._failed = False
+
+    def __repr__(self) -> str:
+        return f"<Call of {self._fn!r}, {self._ending or 'running'}>"
+
+    def complete(self) -> None:
+        """Run everything, and raise what the loop would have raised."""
+        for _ in self._stages():
+            pass
+        self._conclude()
+
+    def flow(self) -> Iterator[Any]:
+        """Yield values (or outcomes) as they become final, and raise at the end what the loop would have raised."""
+        try:
+            for _ in self._stages():
+                yield from self._fresh()
+            yield from self._fresh()
+        finally:
+            self._ending = self._ending or Ending("closed")
+            self._report()
+        self._conclude()
+
+    def values(self) -> list[Any]:
+        """Results in item order."""
+        here = self._here
+        if here is not None and self._crewed is None and here.loop.only_values:
+            return here.loop.values
+        return self.as_run().values()
+
+    def as_run(self) -> Run:
+        """Everything that is finished, and the report."""
+        for stage in (self._here, self._crewed):
+            if stage is not None:
+                self._settled += stage.take()
+        total = self._scene.source.total
+        seen = max((first_of(piece) + count_of(piece) for piece in self._settled), default=0)
+        return Run(self._settled, seen if total is None else total, self._report())
+
+    def _report(self) -> RunReport:
+        closing = self._here.closing if self._here is not None and self._crewed is None else None
+        return self._scene.story.end(self._ending or DONE, closing)
+
+    def _stages(self) -> Iterator[None]:
+        try:
+            yield from self._run_stages()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+
+    def _run_stages(self) -> Iterator[None]:
+        scene, options = self._scene, self._scene.options
+        terms = None
+        if begins_here(options):
+            advice = Advice(self._fn, scene.source, options) if may_fan_out(options, scene.source.total) else None
+            call = bind(self._fn, options.seed)
+            here = self._here = HereStage(scene, JournaledFn(call, self._journal) if self._journal else call, advice)
+            yield from here.steps()
+            self._ending = here.ending
+            if here.fan_out is not None:
+                first = here.loop.at
+                scene.source.reclaim(first)
+                terms = Terms(here.fan_out.workers, first, here.fan_out.cost_s, here_allowed=True)
+        else:
+            workers, _, _ = budget_of(options, HostResources())
+            terms = Terms(workers)
+            scene.story.decide(asked(options, scene.source.total, workers))
+        if terms is not None:
+            crewed = self._crewed = CrewStage(scene, self._fn, places_for(options), terms)
+            yield from crewed.steps()
+            self._ending = crewed.ending
+
+    def _fresh(self) -> Iterator[Any]:
+        """What became final since the last call, one by one."""
+        for stage in (self._here, self._crewed):
+            if stage is not None:
+                pieces = stage.take()
+                yield from self._heard(pieces) if self._scene.options.raises else expand(pieces)
+                stage.taken(pieces)
+
+    def _heard(self, pieces: list[Settled]) -> Iterator[Any]:
+        """Values; behind a failure the loop would have ended, so that nothing more is yielded in order."""
+        for piece in pieces:
+            if isinstance(piece, Batch):
+                if not (self._failed and self._scene.ordered):
+                    yield from piece.values
+            else:
+                self._failed = True
+
+    def _conclude(self) -> None:
+        """Raise what ended the call, with everything that is finished."""
+        ending = self._ending or DONE
+        error = ending.error
+        if error is None:
+            return
+        run = self.as_run()
+        carry(error, "__fanwise_run__", run)
+        if isinstance(error, RunInterrupted | RunTimeoutError):
+            error.run = run
+        raise error

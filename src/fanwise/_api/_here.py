@@ -1,0 +1,108 @@
+"""The first stage of a call: items run in the calling process, until the input ends or workers would pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fanwise._api import _endings
+from fanwise._api._again import SecondChances
+from fanwise._api._endings import DONE, Ending
+from fanwise._api._local import LocalLoop
+from fanwise._api._planning import Advice, CappedPace, EvenPace
+from fanwise._api._resuming import JournaledFn
+from fanwise._api._scene import Scene
+from fanwise.engine._interrupts import TerminateAsInterrupt, Terminated
+from fanwise.engine._plan import FanOut
+from fanwise.engine._sentences import Decision, decide
+from fanwise.records.outcomes import Settled
+
+__all__ = ["HereStage"]
+
+_LOOK_EVERY_S = 0.010
+_TERMINATE_FROM_S = 0.050
+_STREAM_BLOCK = 1024
+
+
+class HereStage:
+    """Runs the loop block by block. Afterwards either ``ending`` or ``fan_out`` is set."""
+
+    def __init__(self, scene: Scene, fn: Callable[[Any], Any], advice: Advice | None) -> None:
+        options = scene.options
+        self.ending: Ending | None = None
+        self.fan_out: FanOut | None = None
+        self.loop = LocalLoop(fn, scene.source, SecondChances(options.retry, scene.clock), raises=options.raises)
+        self._scene = scene
+        self._advice = advice
+        pace = EvenPace() if advice is None else advice.pace
+        most = 1 if isinstance(fn, JournaledFn) else (scene.lookahead or _STREAM_BLOCK) if scene.streaming else None
+        self._pace = pace if most is None else CappedPace(pace, most)
+        self._journaled = fn if isinstance(fn, JournaledFn) else None
+        self._look_at = _LOOK_EVERY_S
+        self._terminate = TerminateAsInterrupt()
+
+    def steps(self) -> Iterator[None]:
+        """Run block after block; the caller may take results between them."""
+        try:
+            while self._advance():
+                yield
+        except KeyboardInterrupt as error:
+            self.ending = _endings.interrupted(15 if isinstance(error, Terminated) else 2)
+        finally:
+            self._terminate.remove()
+            self._tell()
+        if self._advice is not None:
+            self._advice.learn()
+        if self.ending is None and self.fan_out is None:
+            self.ending = self._how_it_ended()
+
+    def _advance(self) -> bool:
+        loop, advice = self.loop, self._advice
+        if not loop.advance(self._pace):
+            return False
+        if advice is not None and not loop.chances:
+            verdict = advice.ask(loop)
+            if isinstance(verdict, FanOut):
+                self.fan_out = verdict
+                for decision in verdict.decisions:
+                    self._scene.story.decide(decision, loop.at)
+                return False
+        if loop.busy_s >= self._look_at:
+            self._look()
+        deadline = self._scene.deadline
+        if deadline is not None and self._scene.clock.now() >= deadline:
+            self.ending = _endings.deadline_passed(self._scene.options.deadline or 0.0)
+            return False
+        return True
+
+    def _how_it_ended(self) -> Ending:
+        loop = self.loop
+        if loop.failure is not None:
+            item = self._scene.source.item(loop.failure.index)
+            return _endings.blame(loop.failure, _endings.shortened(item), self._scene.source.total)
+        if loop.source_error is not None:
+            return Ending("source", loop.source_error)
+        return DONE
+
+    def _look(self) -> None:
+        """Every 10 ms of work: say what was done; from 50 ms on a SIGTERM keeps what is finished."""
+        self._look_at = self.loop.busy_s + _LOOK_EVERY_S
+        if self.loop.busy_s > _TERMINATE_FROM_S:
+            self._terminate.install()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._scene.story.stretch(self.loop, self._journaled.resumed() if self._journaled else ())
+
+    def take(self) -> list[Settled]:
+        """What became final since the last call."""
+        return self.loop.take()
+
+    def closing(self) -> Decision:
+        """Why everything ran here."""
+        if self._advice is None:
+            return decide("serial.asked", {})
+        return self._advice.closing()
+
+    def taken(self, pieces: list[Settled]) -> None:
+        """The consumer has these; the loop runs no further than it is asked to."""

@@ -1,0 +1,67 @@
+"""Whom a call hires: which backend, how many workers, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fanwise.engine._sentences import Decision, decide
+from fanwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from fanwise._api._options import Options
+    from fanwise.typing import Backend
+
+__all__ = ["Places", "asked", "begins_here", "may_fan_out", "places_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A backend, and whether it was made for this call and ends with it."""
+
+    backend: Backend
+    owned: bool
+
+
+def begins_here(options: Options) -> bool:
+    """Whether items run in the calling process first: not if a process or another place was asked for by name."""
+    if options.in_workers_only or not isinstance(options.backend, str) or options.backend == "thread":
+        return False
+    return options.executor is None or options.executor.backend in {"auto", "serial"}
+
+
+def may_fan_out(options: Options, total: int | None) -> bool:
+    """Whether a call that begins here may go on elsewhere."""
+    return options.backend == "auto" and options.workers != 1 and (total is None or total > 1)
+
+
+def places_for(options: Options) -> Places:
+    """The backend of a call that needs workers."""
+    if options.executor is not None:
+        return Places(options.executor.places(), owned=False)
+    if not isinstance(options.backend, str):
+        return Places(options.backend, owned=False)
+    if options.backend == "thread":
+        from fanwise.backends.thread import ThreadBackend
+
+        return Places(ThreadBackend(), owned=True)
+    if options.backend == "serial":
+        raise UsageError("the serial backend has no workers")
+    from fanwise.backends.process import ProcessBackend
+
+    return Places(ProcessBackend(), owned=True)
+
+
+def asked(options: Options, total: int | None, workers: int) -> Decision:
+    """The decision of a call that was told where to run."""
+    if options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread"):
+        return decide("threads.asked", {"workers": workers})
+    why = (
+        "timeout was given"
+        if options.timeout is not None
+        else 'backend="process" was asked for'
+        if options.backend == "process"
+        else "the executor or backend was named"
+    )
+    count = "" if total is None else total
+    return decide("process.asked", {"n": total, "workers": workers}, n=count, workers=workers, why=why)

@@ -1,0 +1,207 @@
+"""The options of a run, read and checked once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fanwise.errors import UsageError, UsageTypeError, UsageValueError
+from fanwise.typing import Retry
+
+if TYPE_CHECKING:
+    from fanwise._api.executor import Executor
+    from fanwise.typing import Backend, Progress
+
+__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "read_options", "whole_number"]
+
+LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
+_REMOTE = ("dask", "ray")
+_ON_ERROR = ("raise", "return")
+_PROGRESS = ("auto", "rich", "plain", "none", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options. ``backend`` is one of the names, or a `Backend` object."""
+
+    workers: int | None
+    backend: str | Backend
+    executor: Executor | None
+    chunk_size: int | None
+    raises: bool
+    retry: Retry | None
+    timeout: float | None
+    deadline: float | None
+    seed: int | None
+    progress: str | Progress
+    resume: Any
+
+    @property
+    def in_workers_only(self) -> bool:
+        """Whether the caller asked for a process, so that no item may run here."""
+        return (
+            self.timeout is not None
+            or self.backend == "process"
+            or (self.executor is not None and self.executor.in_workers_only)
+        )
+
+    def described(self) -> dict[str, Any]:
+        """What the report says of the options: settings only, nothing of the user's data."""
+        return {
+            "workers": self.workers,
+            "backend": self.backend if isinstance(self.backend, str) else type(self.backend).__name__,
+            "on_error": "raise" if self.raises else "return",
+            "retries": self.retry.times if self.retry else 0,
+            "timeout": self.timeout,
+            "deadline": self.deadline,
+            "seed": self.seed,
+        }
+
+
+def check_call(fn: object, items: object) -> None:
+    """Say so if the two positional arguments cannot be a function and its inputs."""
+    if not callable(fn):
+        hint = "; did you swap fn and items?" if callable(items) else ""
+        raise UsageTypeError(f"fn must be callable, got {type(fn).__name__}{hint}")
+    if not hasattr(type(items), "__iter__") and not hasattr(type(items), "__getitem__"):
+        raise UsageTypeError(f"items must be iterable, got {type(items).__name__}")
+
+
+def read_options(**given: Any) -> Options:
+    """Check what a verb was given.
+
+    Raises
+    ------
+    UsageError
+        Starts with the name of the parameter, says what it must be and what it is.
+    """
+    workers = whole_number("workers", given["workers"], none=True)
+    _refuse_cache(given["cache"])
+    executor = given["executor"]
+    backend = _backend(given["backend"])
+    timeout = _seconds("timeout", given["timeout"])
+    if timeout is not None and backend in {"thread", "serial"}:
+        raise UsageValueError(f'timeout needs backend="process": a thread cannot be killed (backend is {backend!r})')
+    if executor is not None:
+        _agree(executor, workers, backend)
+    return Options(
+        workers=workers,
+        backend=backend,
+        executor=executor,
+        chunk_size=whole_number("chunk_size", given["chunk_size"], none=True),
+        raises=_one_of("on_error", given["on_error"], _ON_ERROR) == "raise",
+        retry=_retry(given["retries"]),
+        timeout=timeout,
+        deadline=_seconds("deadline", given["deadline"]),
+        seed=_seed(given["seed"]),
+        progress=_progress(given["progress"]),
+        resume=given["resume"],
+    )
+
+
+def whole_number(name: str, value: Any, *, none: bool = False, least: int = 1) -> Any:
+    """``value`` if it is an integer of at least ``least`` (or None, where that is allowed)."""
+    if value is None and none:
+        return None
+    if isinstance(value, bool) or not hasattr(type(value), "__index__") or value.__index__() < least:
+        also = " or None" if none else ""
+        raise UsageValueError(f"{name} must be an integer of at least {least}{also}, got {value!r}")
+    return value.__index__()
+
+
+def _refuse_cache(value: Any) -> None:
+    if value is not None:
+        raise UsageError(f"cache: this version keeps no results between calls (got {type(value).__name__}); leave it out")
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value > 0 or math.isinf(value):
+        raise UsageValueError(f"{name} must be a positive number of seconds, got {value!r}")
+    return float(value)
+
+
+def _retry(value: Any) -> Retry | None:
+    if isinstance(value, Retry):
+        return value if value.times else None
+    times = whole_number("retries", value, least=0)
+    return Retry(times) if times else None
+
+
+def _seed(value: Any) -> int | None:
+    return None if value is None else int(whole_number("seed", value, least=0))
+
+
+def _backend(value: Any) -> str | Backend:
+    if not isinstance(value, str):
+        if hasattr(value, "hire"):
+            return value  # type: ignore[no-any-return]  # a Backend, by what it offers
+        raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
+    if value.split(":")[0].split("+")[0] in _REMOTE:
+        raise UsageError(
+            f"backend {value!r}: remote backends are not part of this version; use one of {LOCAL_BACKENDS}"
+        )
+    return _one_of("backend", value, LOCAL_BACKENDS)
+
+
+def _progress(value: Any) -> str | Progress:
+    if not isinstance(value, str):
+        if all(hasattr(value, name) for name in ("start", "on", "finish")):
+            return value  # type: ignore[no-any-return]  # a Progress, by what it offers
+        raise UsageTypeError(
+            f"progress must be one of {_listed(_PROGRESS)} or an object with start, on and finish, got {value!r}"
+        )
+    return _one_of("progress", value, _PROGRESS)
+
+
+def _one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+    if value in allowed:
+        return str(value)
+    near = difflib.get_close_matches(str(value), list(allowed), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageValueError(f"{name} must be one of {_listed(allowed)}, got {value!r}{hint}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _agree(executor: Executor, workers: int | None, backend: str | Backend) -> None:
+    from fanwise._api.executor import Executor
+
+    if not isinstance(executor, Executor):
+        raise UsageTypeError(f"executor must be a fanwise.Executor, got {type(executor).__name__}")
+    if executor.closed:
+        from fanwise.errors import UsageRuntimeError
+
+        raise UsageRuntimeError("executor is shut down")
+    if workers is not None and workers != executor.workers:
+        raise UsageValueError(
+            f"workers={workers} does not agree with the executor, which has {executor.workers}; leave it out"
+        )
+    if backend not in {"auto", executor.backend}:
+        raise UsageValueError(
+            f"backend={backend!r} does not agree with the executor's {executor.backend!r}; leave it out"
+        )
+
+
+def check_seed(fn: Callable[..., Any]) -> None:
+    """Say so if ``fn`` cannot take the generator that ``seed`` asks for, or NumPy is missing."""
+    import inspect
+    from importlib import import_module
+
+    try:
+        import_module("numpy")
+    except ImportError as error:
+        raise UsageError("seed needs NumPy: pip install numpy") from error
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):  # a C function without a signature: its call will say
+        return
+    if not any(p.name == "rng" or p.kind is p.VAR_KEYWORD for p in parameters):
+        raise UsageTypeError("fn must accept the keyword rng when seed is given: def fn(item, rng)")

@@ -1,0 +1,166 @@
+"""The plan of a call, fed with facts of this process that are looked up only once they matter."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Hashable
+from time import perf_counter
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING, Any
+
+from fanwise import _task
+from fanwise.backends.process import start_method
+from fanwise.engine._costs import Experience, Machine
+from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
+from fanwise.engine._resources import HostResources, Resources, budget, is_nested
+from fanwise.engine._sentences import Decision
+
+if TYPE_CHECKING:
+    from fanwise._api._local import LocalLoop
+    from fanwise._api._options import Options
+    from fanwise._api._source import Source
+
+__all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "function_of"]
+
+EXPERIENCE = Experience()
+"""What this process has learned about its machine and about functions; never on disk."""
+
+_BLOCK_S = 5e-3
+_EACH_BYTES = 45_000_000  # a forked worker's own pages, with room (30 MB · 1.5)
+
+
+class EvenPace:
+    """The pace of a run that stays here whatever it costs: blocks of about 5 ms."""
+
+    __slots__ = ("items", "seconds")
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.seconds = 0.0
+
+    def block(self) -> int:
+        if self.seconds <= 0.0:
+            return self.items or 1
+        return max(1, min(self.items, int(_BLOCK_S * self.items / self.seconds)))
+
+    def record(self, count: int, wall_s: float, cpu_s: float | None = None) -> None:
+        self.items += count
+        self.seconds += wall_s
+
+
+class CappedPace:
+    """Another pace whose blocks hold at most so many items: a consumer waits for each of them."""
+
+    __slots__ = ("_most", "_pace")
+
+    def __init__(self, pace: Pace | EvenPace, most: int) -> None:
+        self._pace = pace
+        self._most = most
+
+    def block(self) -> int:
+        return min(self._most, self._pace.block())
+
+    def record(self, count: int, wall_s: float, cpu_s: float | None = None) -> None:
+        self._pace.record(count, wall_s, cpu_s)
+
+
+def function_of(fn: Any) -> Hashable:
+    """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
+    while hasattr(fn, "func"):
+        fn = fn.func
+    code: Hashable = getattr(fn, "__code__", None) or getattr(getattr(fn, "__func__", None), "__code__", None)
+    if code is not None:
+        return code
+    return fn if isinstance(fn, type | BuiltinFunctionType) else type(fn)
+
+
+def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
+    """Workers, cores and the reason for a call: inside a worker its share of the cores, else what the machine has."""
+    allowed = _task.budget()
+    if allowed is not None:
+        return min(options.workers or allowed, allowed), allowed, "nested"
+    found = budget(resources, wanted=options.workers, nested=is_nested())
+    return found.workers, found.cores, found.why
+
+
+class Advice:
+    """Asks the plan after each block, and gives it what it wants to know."""
+
+    def __init__(
+        self, fn: Callable[..., Any], source: Source, options: Options, resources: Resources | None = None
+    ) -> None:
+        self._fn = fn
+        self._source = source
+        self._options = options
+        self._resources = resources or HostResources()
+        self._function = function_of(fn)
+        self.measured = False
+        guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
+        self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
+
+    def ask(self, loop: LocalLoop) -> FanOut | Stay:
+        """What the plan says now; facts of the machine are measured when it first wants to fan out."""
+        verdict = self.pace.verdict()
+        if verdict is STAY:
+            return STAY
+        if not self.measured:
+            self.measured = True
+            self.pace.relocate(self._machine())
+            verdict = self.pace.verdict()
+        if verdict is WEIGH:
+            self._weigh(loop)
+            verdict = self.pace.verdict()
+        return verdict if isinstance(verdict, FanOut) else STAY
+
+    def closing(self) -> Decision:
+        """Why everything ran here."""
+        return self.pace.closing()
+
+    def learn(self) -> None:
+        """Keep what the function cost for the next call."""
+        memory = self.pace.memory()
+        if memory is not None:
+            EXPERIENCE.learn(self._function, memory)
+
+    def _machine(self) -> Machine:
+        """Facts of this process: looking them up takes about half a millisecond."""
+        workers, cores, why = budget_of(self._options, self._resources)
+        executor = self._options.executor
+        if executor is not None:
+            workers = min(workers, executor.workers)
+        rss = self._resources.rss()
+        memory = self._resources.memory().available
+        most = max(1, int(0.8 * memory / _EACH_BYTES))
+        if self._resources.busy() >= cores:
+            most = min(most, workers)  # items that wait for a core look like items that wait for something else
+        method = start_method(None) if executor is None else executor.start_method()
+        inherits = executor is None and method == "fork" and self._source.inheritable
+        return Machine(
+            cores=cores,
+            workers=min(workers, most),
+            asked=self._options.workers is not None,
+            most=most,
+            method=method,
+            warm=0 if executor is None else executor.idle(),
+            rss_mb=rss / 1e6,
+            inherits=inherits,
+            single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",
+            why=why,
+        )
+
+    def _weigh(self, loop: LocalLoop) -> None:
+        """Pickle the last result (and one item, if items are to be sent): their size is part of the price."""
+        start = perf_counter()
+        result = pickled_size(loop.values[-1]) if loop.values else 0
+        item = 0 if self._source.inheritable else pickled_size(self._source.item(loop.at - 1))
+        self.pace.weighed(result, item, perf_counter() - start)
+
+
+def pickled_size(thing: Any) -> int:
+    """Bytes of a thing on the wire; 0 if it cannot be pickled, which is found out in earnest later."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        size = len(pickle.dumps(thing, 5, buffer_callback=buffers.append))
+    except Exception:  # noqa: BLE001  # whatever an object's reducer raises
+        return 0
+    return size + sum(buffer.raw().nbytes for buffer in buffers)

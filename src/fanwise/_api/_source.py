@@ -1,0 +1,195 @@
+"""Where items come from: a sequence that is at hand, or an iterator that is drawn once, in order.
+
+Only what promises random access in item order counts as a sequence. A mapping, a set or a data frame has a length and
+square brackets too, but looping over it means something else; such inputs are drawn like any other iterable.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Protocol, cast
+
+from fanwise.records.outcomes import Settled
+
+__all__ = ["Drawing", "IteratorSource", "SequenceSource", "Source", "source_of"]
+
+_SEQUENCES = (list, tuple, range, str, bytes, bytearray, array.array, Sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What one draw brought: how many items, whether that was the end, what the input raised, what is known already."""
+
+    count: int
+    ended: bool
+    error: BaseException | None = None
+    known: tuple[Settled, ...] = ()
+
+
+class Source(Protocol):
+    """Items by position. ``total`` is None while the length is not known."""
+
+    @property
+    def total(self) -> int | None:
+        """Number of items, if known."""
+
+    @property
+    def inheritable(self) -> bool:
+        """Whether a forked worker can look every item up by itself."""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether every item is drawn already."""
+
+    def draw(self, count: int) -> Drawing:
+        """Bring up to ``count`` further items to hand."""
+
+    def take(self, first: int, count: int) -> Sequence[Any]:
+        """Items that were drawn and not yet released."""
+
+    def release(self, first: int) -> None:
+        """Forget the items before ``first``."""
+
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
+        """The next items for the loop in the calling process, which takes them in order and once."""
+
+    def item(self, index: int) -> Any:
+        """An item of the last block."""
+
+    def reclaim(self, first: int) -> None:
+        """The loop is over before item ``first``: from there on items are drawn."""
+
+
+class SequenceSource:
+    """A sequence or array; nothing is copied, and a forked worker may look items up by itself."""
+
+    inheritable = True
+    at_hand = True
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+        self._iterator = iter(items)
+        self.total: int = len(items)
+        self._sliceable = isinstance(items, list | tuple | range)
+
+    def __repr__(self) -> str:
+        return f"<SequenceSource of {self.total} items>"
+
+    def draw(self, count: int) -> Drawing:
+        return Drawing(count, ended=True)
+
+    def take(self, first: int, count: int) -> Sequence[Any]:
+        if self._sliceable:
+            return self._items[first : first + count]
+        look_up = self._items.__getitem__
+        return [look_up(index) for index in range(first, first + count)]
+
+    def release(self, first: int) -> None:
+        """Nothing to forget: the items are the caller's."""
+
+    def item(self, index: int) -> Any:
+        return self._items[index]
+
+    def reclaim(self, first: int) -> None:
+        """Nothing to put back."""
+
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
+        left = self.total - first
+        return islice(self._iterator, size), Drawing(min(size, left), ended=size >= left)
+
+
+class IteratorSource:
+    """Any other iterable: a window of drawn items that are not settled yet."""
+
+    inheritable = False
+    at_hand = False
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.total: int | None = len(items) if isinstance(items, set | frozenset | dict) else None
+        self._iterator: Iterator[Any] = iter(items)
+        self._window: deque[Any] = deque()
+        self._first = 0
+        self._block: deque[Any] = deque()
+        self._handed_out: Iterator[Any] = iter(())
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<IteratorSource, items {self._first} to {self._first + len(self._window)} at hand>"
+
+    def draw(self, count: int) -> Drawing:
+        before = len(self._window)
+        if not self._ended:
+            try:
+                self._window.extend(islice(self._iterator, count))
+            except Exception as error:  # noqa: BLE001  # the input's own failure: raised where the loop would raise it
+                self._error = error
+            self._ended = self._error is not None or len(self._window) - before < count
+        return Drawing(len(self._window) - before, self._ended, self._error)
+
+    def take(self, first: int, count: int) -> Sequence[Any]:
+        start = first - self._first
+        return list(islice(self._window, start, start + count))
+
+    def release(self, first: int) -> None:
+        gone = first - self._first
+        if gone >= len(self._window):
+            self._window.clear()
+        else:
+            for _ in range(gone):
+                self._window.popleft()
+        self._first = first
+
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
+        """Hand out the whole window, filled up to ``size``; what the loop leaves is still there at the next call."""
+        self._window.extend(self._handed_out)
+        drawing = self.draw(max(0, size - len(self._window)))
+        self._block, self._window = self._window, deque()
+        self._handed_out = iter(self._block)
+        self._first = first + len(self._block)
+        return self._handed_out, Drawing(len(self._block), drawing.ended, drawing.error)
+
+    def item(self, index: int) -> Any:
+        return self._block[index - self._first]
+
+    def reclaim(self, first: int) -> None:
+        """Put back what the loop was handed and did not run: it will be drawn again."""
+        left = [*self._handed_out, *self._window]
+        self._handed_out = iter(())
+        self._window.clear()
+        self._first = first
+        if left:
+            rest = self._iterator if self._error is None else _Raising(self._error)
+            self._iterator = chain(left, rest)
+            self._ended, self._error = False, None
+
+
+class _Raising:
+    """An input that fails at once."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise self._error
+
+
+def source_of(items: Iterable[Any]) -> Source:
+    """The source for an input that `iter` accepts."""
+    if isinstance(items, _SEQUENCES) or _is_array(items):
+        return SequenceSource(cast("Sequence[Any]", items))
+    return IteratorSource(items)
+
+
+def _is_array(items: Any) -> bool:
+    """Whether this is a NumPy array with rows: a sequence in all but name."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(items) is numpy.ndarray and items.ndim > 0

@@ -1,0 +1,176 @@
+"""What happened in a call, told to whoever listens: the report always, progress once the run has lasted a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fanwise import _task
+from fanwise._api._endings import Ending
+from fanwise._api._local import LocalLoop, News
+from fanwise.engine._sentences import Decision
+from fanwise.engine._telemetry import Telemetry
+from fanwise.records import run_events as told
+from fanwise.records.costs import of_blocks
+from fanwise.records.scheduling import HERE, Command, Event
+from fanwise.report import ReportBuilder, RunFacts
+
+if TYPE_CHECKING:
+    from fanwise._api._options import Options
+    from fanwise.progress import Guard
+    from fanwise.records.run_events import RunEvent
+    from fanwise.report import RunReport
+    from fanwise.typing import Clock, Progress
+
+__all__ = ["Story", "label_of"]
+
+_PROGRESS_FROM_S = 0.5  # a bar appears after a second; before that nobody need look
+_TICK_S = 0.1
+_EARLY = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Blocks that ran in the calling process, not yet made into events."""
+
+    at: float
+    first: int
+    news: News
+    resumed: tuple[int, ...] = ()
+
+    def events(self) -> Iterator[RunEvent]:
+        """One for the stretch, and one for each item that failed."""
+        blocks, failed = self.news.blocks, self.news.failed
+        for index in self.resumed:
+            yield told.ChunkDone(self.at, HERE, index, 1, ok=1, resumed=1)
+        items = sum(count for count, _ in blocks) - len(self.resumed)
+        busy = sum(wall for _, wall in blocks)
+        if items or failed:
+            costs, slow = of_blocks(self.first, blocks)
+            count = items + len(failed)
+            yield told.ChunkDone(
+                self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
+            )
+        for failure in failed:
+            kind = type(failure.error).__qualname__
+            yield told.ItemFailed(self.at, failure.index, kind, str(failure.error), failure.traceback)
+
+
+class Story:
+    """Keeps the run events of one call, passes them on to a progress display, and folds them into a report at the end.
+
+    Nothing is made before it is needed: a call that ends within half a second without a report costs a list.
+    """
+
+    def __init__(self, fn: Callable[..., Any], total: int | None, options: Options, clock: Clock) -> None:
+        self.began = clock.now()
+        self._wall_began = clock.time()
+        self._label = label_of(fn)
+        self._name = f"{getattr(fn, '__module__', None) or '?'}.{getattr(fn, '__qualname__', self._label)}"
+        self._total = total
+        self._asked: str | Progress = "none" if is_inner() else options.progress
+        self._options = options
+        self._clock = clock
+        self._builder = ReportBuilder()
+        self._early: list[RunEvent | Stretch] = [told.RunStarted(0.0, total, self._label)]
+        self._telemetry: Telemetry | None = None
+        self._progress: Guard | None = None
+        self._next_item = 0
+        self._report: RunReport | None = None
+
+    def __repr__(self) -> str:
+        return f"<Story of {self._label}, {len(self._early)} events at hand>"
+
+    def tell(self, event: RunEvent) -> None:
+        """Keep an event, and pass it on to the display."""
+        self._early.append(event)
+        if self._progress is not None or len(self._early) > _EARLY:
+            self._flush()
+
+    def hear(self, event: Event, commands: Sequence[Command]) -> None:
+        """One step of the scheduler."""
+        if self._telemetry is None:
+            self._telemetry = Telemetry(self.began)
+        for happened in self._telemetry.hear(event, commands):
+            self.tell(happened)
+
+    def tick(self, now: float) -> float | None:
+        """Time has passed: begin to show progress, or redraw it; the answer is when to come again."""
+        if self._progress is None:
+            if self._asked == "none":
+                return None
+            if isinstance(self._asked, str) and now - self.began < _PROGRESS_FROM_S:
+                return self.began + _PROGRESS_FROM_S
+            self._show()
+        if self._progress is not None:
+            self._progress.tick(now - self.began)
+        return now + _TICK_S
+
+    def decide(self, decision: Decision, item: int | None = None) -> None:
+        """A decision of the plan."""
+        self.tell(told.Planned(self._at(), decision.code, decision.text, decision.facts, item))
+
+    def stretch(self, loop: LocalLoop, resumed: Sequence[int] = ()) -> None:
+        """What was run in the calling process since the last call; looked at only if somebody does."""
+        stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed))
+        self._next_item = loop.at
+        self._early.append(stretch)
+        if self._progress is not None:
+            self._flush()
+        self.tick(self.began + stretch.at)
+
+    def end(self, ending: Ending, closing: Callable[[], Decision] | None = None) -> RunReport:
+        """Close the display and fold the report; a second call returns the same one.
+
+        ``closing`` says why everything ran here, if it did.
+        """
+        if self._report is None:
+            if self._telemetry is None:
+                if closing is not None:
+                    self.decide(closing())
+                self.tell(told.RunEnded(self._at(), ending.reported))
+            if self._progress is None and not isinstance(self._asked, str):
+                self._show()
+            self._flush()
+            self._report = self._fold()
+            if self._progress is not None:
+                self._progress.finish(self._report)
+        return self._report
+
+    def _flush(self) -> None:
+        """Hand what was kept to the report and the display."""
+        early, self._early = self._early, []
+        for entry in early:
+            for event in entry.events() if isinstance(entry, Stretch) else (entry,):
+                self._builder.on(event)
+                if self._progress is not None:
+                    self._progress.on(event)
+
+    def _fold(self) -> RunReport:
+        facts = RunFacts(function=self._name, started_at=self._wall_began, options=self._options.described())
+        return self._builder.finish(self._at(), facts)
+
+    def _show(self) -> None:
+        """Begin to show progress, with what has happened so far."""
+        from fanwise import progress
+
+        asked = self._asked
+        self._progress = progress.Guard(progress.by_name(asked) if isinstance(asked, str) else asked)
+        self._progress.start(self._total, self._label)
+        self._flush()
+
+    def _at(self) -> float:
+        return self._clock.now() - self.began
+
+
+def is_inner() -> bool:
+    """Whether this call is made by an item of another run, whose display counts it."""
+    return _task.budget() is not None or _task.current_task() is not None
+
+
+def label_of(fn: Callable[..., Any]) -> str:
+    """The name under which a function's run is shown."""
+    while hasattr(fn, "func"):
+        fn = fn.func
+    return getattr(fn, "__name__", None) or type(fn).__name__

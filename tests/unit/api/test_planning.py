@@ -1,0 +1,203 @@
+"""The plan gets its facts when they matter, and the shares of nested calls are kept."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fanwise import _task
+from fanwise._api._again import SecondChances
+from fanwise._api._local import LocalLoop
+from fanwise._api._options import Options, read_options
+from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
+from fanwise._api._source import source_of
+from fanwise.engine._plan import FanOut, Stay
+from fanwise.engine._resources import Cores, Memory
+from fanwise.testing import FakeClock
+from fanwise.typing import Retry
+
+GIVEN: dict[str, Any] = {
+    "workers": None, "backend": "auto", "executor": None, "chunk_size": None, "on_error": "raise", "retries": 0, "timeout": None,
+    "deadline": None, "seed": None, "cache": None, "progress": "none", "resume": None,
+}  # fmt: skip
+
+
+def options(**given: Any) -> Options:
+    return read_options(**{**GIVEN, **given})
+
+
+class Machine:
+    """A machine of so many cores; counts how often it is looked at."""
+
+    def __init__(self, cores: int = 2, busy: int = 0, available: int = 1 << 40) -> None:
+        self._cores, self._busy, self._available = cores, busy, available
+        self.looks = 0
+
+    def cores(self) -> Cores:
+        self.looks += 1
+        return Cores(self._cores, self._cores, "affinity")
+
+    def busy(self) -> int:
+        return self._busy
+
+    def memory(self) -> Memory:
+        return Memory(self._available, self._available)
+
+    def rss(self) -> int:
+        return 50_000_000
+
+
+def asked(machine: Machine, *, items: int, seconds_each: float, **given: Any) -> tuple[FanOut | Stay, Advice]:
+    """What the advice is after one item that took so long."""
+    source = source_of(list(range(items)))
+    advice = Advice(abs, source, options(**given), machine)
+    advice.pace.memory()
+    loop = LocalLoop(lambda x: x, source, SecondChances(None, FakeClock()), raises=True)
+    loop.advance(CappedPace(EvenPace(), 1))
+    advice.pace.record(1, seconds_each)
+    return advice.ask(loop), advice
+
+
+class TestAdvice:
+    def test_small_work_never_looks_at_the_machine(self) -> None:
+        machine = Machine()
+        verdict, _ = asked(machine, items=10, seconds_each=1e-5)
+        assert isinstance(verdict, Stay)
+        assert machine.looks == 0
+
+    def test_large_work_fans_out_on_the_cores_there_are(self) -> None:
+        machine = Machine(2)
+        verdict, _ = asked(machine, items=200, seconds_each=0.05)
+        assert isinstance(verdict, FanOut)
+        assert verdict.workers == 2
+        assert machine.looks == 1
+
+    def test_one_core_stays_and_says_so(self) -> None:
+        verdict, advice = asked(Machine(1), items=200, seconds_each=0.05)
+        assert isinstance(verdict, Stay)
+        assert advice.closing().code == "serial.one-core"
+
+    def test_memory_for_one_worker_stays(self) -> None:
+        verdict, _ = asked(Machine(2, available=60_000_000), items=200, seconds_each=0.05)
+        assert isinstance(verdict, Stay)
+
+    def test_a_number_of_workers_is_kept(self) -> None:
+        verdict, _ = asked(Machine(8), items=200, seconds_each=0.05, workers=3)
+        assert isinstance(verdict, FanOut)
+        assert verdict.workers == 3
+
+    def test_the_machine_is_measured_once(self) -> None:
+        machine = Machine(2)
+        _, advice = asked(machine, items=200, seconds_each=0.05)
+        source = source_of([1])
+        advice.ask(LocalLoop(abs, source, SecondChances(None, FakeClock()), raises=True))
+        assert machine.looks == 1
+
+
+@pytest.fixture
+def inside_a_worker() -> Iterator[None]:
+    _task.set_budget(1)
+    yield
+    _task._Allowance.processes = None
+
+
+@pytest.mark.usefixtures("inside_a_worker")
+class TestInsideAWorker:
+    def test_a_nested_call_has_the_share_of_its_worker(self) -> None:
+        assert budget_of(options(), Machine(8)) == (1, 1, "nested")
+
+    def test_more_is_not_to_be_had_by_asking(self) -> None:
+        assert budget_of(options(workers=6), Machine(8)) == (1, 1, "nested")
+
+    def test_the_reason_is_told(self) -> None:
+        _, advice = asked(Machine(8), items=200, seconds_each=0.05)
+        assert advice.closing().code == "serial.nested"
+
+
+def test_outside_a_worker_the_machine_decides() -> None:
+    assert budget_of(options(), Machine(4))[0] == 4
+    assert budget_of(options(workers=3), Machine(4))[0] == 3
+
+
+class TestFunctionOf:
+    def test_a_lambda_in_a_loop_is_one_function(self) -> None:
+        first, second = (lambda x: x for _ in range(2)), None
+        made = [lambda x: x for _ in range(2)]
+        assert function_of(made[0]) == function_of(made[1])
+        assert first is not second
+
+    def test_partial_and_methods_are_their_functions(self) -> None:
+        assert function_of(functools.partial(asked, 1)) == asked.__code__
+        assert function_of(TestFunctionOf().setup) == TestFunctionOf.setup.__code__
+
+    def test_builtins_are_themselves_and_instances_their_class(self) -> None:
+        assert function_of(abs) is abs
+        assert function_of(int) is int
+        assert function_of(Callable()) is Callable
+
+    def setup(self) -> None: ...
+
+
+class Callable:
+    def __call__(self, item: int) -> int:
+        return item
+
+
+class TestPaces:
+    def test_an_even_pace_begins_with_one_item_and_grows_to_5_ms(self) -> None:
+        pace = EvenPace()
+        sizes = []
+        for _ in range(14):
+            size = pace.block()
+            sizes.append(size)
+            pace.record(size, size * 1e-5)
+        assert sizes[:5] == [1, 1, 2, 4, 8]
+        assert max(sizes) in {499, 500}
+
+    def test_long_items_come_one_by_one(self) -> None:
+        pace = EvenPace()
+        for _ in range(5):
+            assert pace.block() == 1
+            pace.record(1, 0.05)
+
+    def test_a_cap_holds_blocks_down_and_passes_costs_on(self) -> None:
+        even = EvenPace()
+        pace = CappedPace(even, 3)
+        for _ in range(10):
+            assert pace.block() <= 3
+            pace.record(3, 1e-6)
+        assert even.items == 30
+
+
+class TestSecondChances:
+    def test_without_retries_a_failure_is_final(self) -> None:
+        assert not SecondChances(None, FakeClock()).grant(0, 1, ValueError(), "item")
+
+    def test_items_wait_their_time_soonest_first(self) -> None:
+        clock = FakeClock()
+        chances = SecondChances(Retry(3, delay=1.0), clock)
+        assert chances.grant(5, 1, ValueError(), "five")
+        clock.advance(0.2)
+        assert chances.grant(6, 1, ValueError(), "six")
+        assert len(chances) == 2
+        assert chances.due(wait=False) is None
+        waited = [chances.due(wait=True) for _ in range(2)]
+        assert sorted(again.item for again in waited if again is not None) == ["five", "six"]
+        assert chances.due(wait=True) is None
+        assert 0.5 <= clock.now() <= 1.2
+
+    def test_each_item_has_its_own_number_of_chances(self) -> None:
+        chances = SecondChances(Retry(2, delay=0.0), FakeClock())
+        assert [chances.grant(0, attempt, ValueError(), "x") for attempt in (1, 2, 3)] == [True, True, False]
+        assert chances.grant(1, 1, ValueError(), "y")
+        assert chances.granted == 3
+
+
+def test_sizes_count_what_travels_out_of_band() -> None:
+    import numpy as np
+
+    assert pickled_size(np.zeros(1000)) >= 8000
+    assert pickled_size(lambda: 0) == 0
