@@ -1,0 +1,65 @@
+"""Chunks follow from the tables alone, and a change stays where it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanwise.workloads.exactci._chunks import LONGEST, cost_s, cut
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def some_tables(seed: int, rows: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 60, (rows, 4))
+
+
+@given(seed=seeds, rows=st.integers(0, 400), chunk=st.floats(1e-6, 1e-3))
+def test_ranges_cover_every_row_once_and_in_order(seed: int, rows: int, chunk: float) -> None:
+    ranges = cut(some_tables(seed, rows), "conditional", chunk)
+    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(rows))
+    assert all(start < stop for start, stop in ranges)
+
+
+@given(seed=seeds, chunk=st.floats(1e-5, 1e-3))
+def test_no_chunk_is_much_too_long(seed: int, chunk: float) -> None:
+    tables = some_tables(seed, 300)
+    cost = cost_s(tables, "blaker")
+    for start, stop in cut(tables, "blaker", chunk):
+        assert stop == start + 1 or cost[start:stop].sum() <= LONGEST * chunk * (1 + 1e-9)
+
+
+@given(seed=seeds, at=st.integers(0, 1999), change=st.sampled_from(["changed", "added", "removed"]))
+def test_a_changed_row_changes_few_chunks(seed: int, at: int, change: str) -> None:
+    before = some_tables(seed, 2000)
+    row = np.array([[7, 9, 11, 2]])
+    after = {
+        "changed": np.concatenate([before[:at], row, before[at + 1 :]]),
+        "added": np.concatenate([before[:at], row, before[at:]]),
+        "removed": np.concatenate([before[:at], before[at + 1 :]]),
+    }[change]
+    old, new = ({t[i:j].tobytes() for i, j in cut(t, "midp", 5e-5)} for t in (before, after))
+    assert len(old) > 20
+    assert len(new - old) <= 8
+
+
+def test_equal_rows_are_cut_too() -> None:
+    tables = np.tile([[5, 6, 7, 8]], (50_000, 1))
+    assert 3 <= len(cut(tables, "conditional")) < 100
+
+
+def test_small_work_is_one_chunk_and_no_work_is_none() -> None:
+    assert cut(some_tables(1, 50), "conditional") == [(0, 50)]
+    assert cut(some_tables(1, 0), "conditional") == []
+
+
+def test_unconditional_tables_go_one_by_one() -> None:
+    assert cut(some_tables(1, 3), "unconditional") == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("method", ["blaker", "minlike"])
+def test_two_tails_cost_twice(method: str) -> None:
+    tables = some_tables(3, 10)
+    np.testing.assert_allclose(cost_s(tables, method), 2 * cost_s(tables, "midp"))
