@@ -1,0 +1,107 @@
+"""Make the generated parts of the documentation: the CLI reference, README's table and picture, from measured figures.
+
+Run by ``make docs``; a test fails when what is committed differs from what this makes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).parents[1]
+MEASURED = ROOT / "docs" / "_measured" / "engine.json"
+BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+
+
+def cli_reference() -> str:
+    """Every command with its help, as it is printed."""
+    from fanwise.cli._main import COMMANDS, load
+
+    parts = ["# Command line\n\nMade from the commands themselves.\n"]
+    for name in COMMANDS:
+        command = load(name)
+        with click.Context(command, info_name=f"fanwise {name}", max_content_width=100) as context:
+            parts.append(f"\n## fanwise {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+    return "".join(parts)
+
+
+def seconds(value: float) -> str:
+    """A duration as one reads it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs"
+
+
+def rows(measured: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """What was run, seconds of the loop, seconds of fanwise."""
+    small = {(row["items"], row["item_s"]): row for row in measured["never_slower"]}
+    table = []
+    for count, cost in ((1000, 1e-6), (100, 1e-5), (10, 1e-4), (3, 1e-3)):
+        row = small[count, cost]
+        table.append((f"{count:,} items of {seconds(cost)}", row["loop"], row["fanwise"]))
+    large = measured["large_work"]
+    return [*table, ("200 items of 10 ms", large["loop"], large["fanwise"])]
+
+
+def readme_table(measured: dict[str, Any]) -> str:
+    """The table between the markers of the README."""
+    lines = ["| work | loop | `fanwise.map` | |", "|---|---|---|---|"]
+    for what, loop, ours in rows(measured):
+        gain = loop / ours
+        verdict = f"{gain:.2f}× faster" if gain > 1.1 else f"stays in one process, + {seconds(max(0.0, ours - loop))}"
+        lines.append(f"| {what} | {seconds(loop)} | {seconds(ours)} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(measured: dict[str, Any]) -> str:
+    """Bars of time over the loop's, for small and for large work."""
+    table = rows(measured)
+    height = 34 * len(table) + 40
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 720 {height}" font-family="sans-serif" font-size="13">'
+        "<title>Time of fanwise.map over the time of the loop</title>"
+        f'<rect width="720" height="{height}" fill="#ffffff"/>'
+        f'<line x1="520" y1="8" x2="520" y2="{height - 28}" stroke="#59636e" stroke-dasharray="3 3"/>'
+        f'<text x="520" y="{height - 10}" text-anchor="middle" fill="#59636e">the loop = 1</text>'
+    )
+    parts = [head]
+    for at, (what, loop, ours) in enumerate(table):
+        ratio, top = ours / loop, 34 * at + 10
+        width = 340 * ratio
+        parts.append(
+            f'<text x="168" y="{top + 16}" text-anchor="end" fill="#1b1f24">{what}</text>'
+            f'<rect x="180" y="{top}" width="{width:.1f}" height="22" rx="3" fill="{"#1f6feb" if ratio < 0.9 else "#9aa5b1"}"/>'
+            f'<text x="{max(180 + width, 520) + 8:.1f}" y="{top + 16}" fill="#1b1f24">{ratio:.2f}</text>'
+        )
+    return "".join(parts) + "</svg>\n"
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file and what belongs into it."""
+    measured = json.loads(MEASURED.read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    head, rest = readme.split(BEGIN)
+    _, tail = rest.split(END)
+    return {
+        ROOT / "docs" / "reference" / "cli.md": cli_reference(),
+        ROOT / "docs" / "measured.svg": picture(measured),
+        ROOT / "README.md": f"{head}{BEGIN}{readme_table(measured)}{END}{tail}",
+    }
+
+
+def main() -> int:
+    """Write what differs."""
+    for path, text in generated().items():
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+            print(f"made {path.relative_to(ROOT)}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

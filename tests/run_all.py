@@ -1,0 +1,53 @@
+"""`make test`: the tests in parallel, then branch coverage of this process and of the workers it started.
+
+By itself it leaves out what is marked `slow` or `faults`; with ``CI`` set, or ``--all``, everything runs and the floor
+of coverage is held.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOOR = 85
+COMPILE = "from fanwise.workloads.exactci._solve import ready; ready('conditional'); ready('unconditional')"
+"""Kernels are compiled once, before several test processes would write the same compiler cache."""
+
+
+def main() -> int:
+    """Run pytest; with everything in it, under coverage, and hold the floor."""
+    os.chdir(ROOT)
+    subprocess.run([sys.executable, "-c", COMPILE], check=True)
+    everything = bool(os.environ.get("CI")) or "--all" in sys.argv
+    given = [argument for argument in sys.argv[1:] if argument != "--all"]
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(max(2, os.cpu_count() or 2)),
+        "--dist",
+        "worksteal",
+        *given,
+    ]
+    if not everything:
+        return subprocess.run([*pytest, "-m", "not slow and not faults and not benchmark"]).returncode
+    return measured([*pytest, "-m", "not benchmark", "--cov"])
+
+
+def measured(pytest: list[str]) -> int:
+    """All tests under coverage, and the floor."""
+    coverage = [sys.executable, "-m", "coverage"]
+    subprocess.run([*coverage, "erase"], check=True)
+    tests = subprocess.run(pytest)
+    if tests.returncode:
+        return tests.returncode
+    return subprocess.run([*coverage, "report", f"--fail-under={FLOOR}", "--skip-covered"]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
