@@ -92,6 +92,7 @@ class FakeWorker:
     at: int = 0
     since: float = 0.0
     hangs: bool = False
+    asked_back: int = 0
     alive: bool = True
     buffer: list[Batch | Failed] = field(default_factory=list)
     frames: deque[object] = field(default_factory=deque)
@@ -231,6 +232,12 @@ class World:
     def _run_next(self, worker: FakeWorker) -> None:
         chunk = worker.chunks[0]
         stop = chunk.first + chunk.count
+        if worker.asked_back == chunk.id and chunk.first < worker.at < stop:
+            self.flush(worker)
+            worker.frames.append(ChunkReturned(0.0, worker.id, chunk.id, worker.at))
+            worker.chunks.popleft()
+            worker.begin(self.now)
+            return
         while worker.at in worker.without and worker.at < stop:
             worker.at += 1
         if worker.at < stop:
@@ -331,7 +338,7 @@ class World:
         self._claim(chunk)
         if self.config.chunks.size is not None:
             assert chunk.count <= self.config.chunks.size
-        finished_on_the_way = sum(isinstance(f, ChunkFinished) for f in worker.frames)
+        finished_on_the_way = sum(isinstance(f, (ChunkFinished, ChunkReturned)) for f in worker.frames)
         assert len(worker.chunks) + finished_on_the_way < self.config.window, "5: chunks in flight"
         if not worker.alive:  # it died and nobody knows yet
             if not self.tells_index:
@@ -378,13 +385,14 @@ class World:
             self.tell(event)
 
     def _cancelchunk(self, command: CancelChunk) -> None:
-        """A chunk that was not begun comes back; of one that was, the worker says nothing."""
+        """A chunk that was not begun comes back at once, one that was before its next item."""
         worker = self.workers[command.worker]
         wanted = next((chunk for chunk in worker.chunks if chunk.id == command.chunk), None)
         if wanted is None or not worker.alive:
             return
         head = wanted is worker.chunks[0]
         if head and (worker.at != wanted.first or worker.buffer or worker.hangs):
+            worker.asked_back = wanted.id
             return
         worker.chunks.remove(wanted)
         worker.frames.append(ChunkReturned(0.0, worker.id, wanted.id, wanted.first))

@@ -64,6 +64,11 @@ class Chunks:
         self._peak = 0
         self._tail = 0
 
+    @property
+    def may_split(self) -> bool:
+        """True if a chunk may be divided once it is sent: not if its size was asked for, nor if messages are dear."""
+        return self._aim.size is None and self._aim.longest_s is None
+
     def heard(self, count: int, stats: ChunkStats, workers: int) -> None:
         """Learn from a finished chunk: a running mean that forgets after about eight chunks."""
         if count <= 0 or stats.busy <= 0.0:

@@ -14,7 +14,7 @@ class Roster:
     """Workers of one run, each in one of three places: ``idle``, ``hungry`` (one chunk) or ``full`` (two).
 
     The places are dictionaries for their order: who waited longest comes first, whatever the number of workers.
-    A worker that was told to end is in none, one whose second chunk was asked back is not among the ``full``.
+    A worker that was told to end, or from which something was asked back, is in none of them.
 
     Attributes
     ----------
@@ -109,16 +109,10 @@ class Roster:
         if worker.place is not None:
             del worker.place[worker.id]
             worker.place = None
-        if worker.doom is None:
-            held = len(worker.flights)
-            if not held:
-                worker.place = self.idle
-            elif held < self._window:
-                worker.place = self.hungry
-            elif not worker.flights[-1].recalled:
-                worker.place = self.full
-            if worker.place is not None:
-                worker.place[worker.id] = worker
+        held = len(worker.flights)
+        if worker.doom is None and not (held and worker.flights[-1].recalled):
+            worker.place = self.hungry if 0 < held < self._window else self.full if held else self.idle
+            worker.place[worker.id] = worker
 
     def taker(self, place: dict[int, Worker]) -> Worker | None:
         """The next worker of a place that may be given something; with little memory, one worker only."""

@@ -10,6 +10,7 @@ frames do no harm, and why memory grows with workers and look-ahead, not with th
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain, islice
 from math import inf
 from typing import Any
 
@@ -32,6 +33,7 @@ from fanwise.records.scheduling import (
     Chunk,
     ChunkFinished,
     ChunkReturned,
+    ChunkStats,
     Command,
     Deadline,
     Decide,
@@ -62,8 +64,9 @@ from fanwise.records.scheduling import (
 __all__ = ["Scheduler", "SchedulerConfig"]
 
 LINGER_S = 0.05  # all items are settled, a chunk's figures are not here yet: wait so long for them
-WORTH_RECALLING_S = 0.0005  # a chunk that begins sooner than this has begun when the request to return it arrives
-WORTH_RECALLING = 0.25  # of its own length: if it begins sooner than that, moving it gains little
+WORTH_MOVING_S = 0.0005  # what begins sooner than this has begun when the request to return it arrives
+WORTH_MOVING = 0.25  # of its own length: if it begins sooner than that, moving it gains little
+LOOK_AT_WORKERS = 16  # at once, for something to move: those that wait longest come first
 
 
 class Scheduler:
@@ -216,8 +219,13 @@ class Scheduler:
 
     def _on_chunk_returned(self, event: ChunkReturned) -> None:
         flight = self._known(event.chunk, event.worker)
-        if flight is not None:
-            self._close(flight)
+        if flight is None:
+            return
+        worker = self._roster.alive.get(event.worker)
+        if worker is not None and flight is worker.flights[0]:
+            stats = ChunkStats(busy=self._now - worker.began)
+            self._chunks.heard(flight.next - flight.chunk.first, stats, self._roster.expected)
+        self._close(flight)
 
     def _on_unsendable(self, event: Unsendable) -> None:
         flight = self._known(event.chunk, event.worker)
@@ -376,7 +384,7 @@ class Scheduler:
                 break
             self._send(worker, queue.take(size))
         if roster.idle and not queue.size:
-            self._recall_prefetched()
+            self._call_back()
 
     def _assign_suspects(self) -> None:
         """All else runs here by now, but what may have killed a worker never does."""
@@ -419,19 +427,34 @@ class Scheduler:
         for flight in worker.flights if worker is not None else ():
             self._close(flight)
 
-    def _recall_prefetched(self) -> None:
-        """A worker is idle: ask back what lies behind the chunk another one is busy with, if that is still to last."""
-        full, cost = self._roster.full, self._chunks.cost
-        while self._recalled < len(self._roster.idle) and full:
-            worker = next(iter(full.values()))
-            if len(worker.flights) < 2:
+    def _call_back(self) -> None:
+        """Workers are idle: ask back what others will not begin soon, behind a chunk or at the end of one."""
+        roster = self._roster
+        for worker in list(islice(chain(roster.full.values(), roster.hungry.values()), LOOK_AT_WORKERS)):
+            if self._recalled >= len(roster.idle):
                 return
-            if cost is not None:
-                expected = worker.flights[-1].chunk.count * cost
-                if worker.remains(cost, self._now) < max(WORTH_RECALLING_S, WORTH_RECALLING * expected):
-                    self._look_at = min(self._look_at, self._now + WORTH_RECALLING_S + WORTH_RECALLING * expected)
-                    return
-            self._recall(worker.flights[-1])
+            flight = worker.flights[-1]
+            if flight is not worker.flights[0]:
+                gains = self._gains(worker, flight.chunk.count)
+            else:
+                gains = self._chunks.may_split and self._gains(worker, flight.stop - flight.next - 1, WORTH_MOVING_S)
+            if gains:
+                self._recall(flight)
+
+    def _gains(self, worker: Worker, items: int, after: float = 0.0) -> bool:
+        """True if these items would begin sooner elsewhere, by more than moving them takes.
+
+        The rest of a chunk is asked for some time ``after`` its begin: one just sent would come back whole, and go to
+        and fro.
+        """
+        cost = self._chunks.cost
+        if items <= 0 or cost is None:
+            return items > 0 and not after
+        least = max(WORTH_MOVING_S, WORTH_MOVING * items * cost)
+        if worker.remains(cost, self._now) >= least and self._now - worker.began >= after:
+            return True
+        self._look_at = min(self._look_at, self._now + least)
+        return False
 
     def _recall(self, flight: Flight) -> None:
         worker = self._roster.alive.get(flight.worker)

@@ -111,9 +111,9 @@ class World:
 
 
 class _Job:
-    """A chunk at a worker: when it begins and ends, and how. A job that is ``gone`` ends no more."""
+    """A chunk at a worker: when it begins and ends, how, and before which item. A job that is ``gone`` ends no more."""
 
-    __slots__ = ("begins", "chunk", "ends", "gone", "how", "index")
+    __slots__ = ("begins", "chunk", "ends", "gone", "how", "index", "stop")
 
     def __init__(self, chunk: Chunk, begins: float) -> None:
         self.chunk = chunk
@@ -121,6 +121,7 @@ class _Job:
         self.ends = begins
         self.how = "done"
         self.index = chunk.first
+        self.stop = chunk.first + chunk.count
         self.gone = False
 
 
@@ -198,15 +199,32 @@ class Fleet:
                 self._post(job.ends + world.latency_s, partial(self._over, worker, job))
 
     def cancel(self, id: int, chunk: int, now: float) -> None:
-        """Ask back a chunk; it comes if the worker has not begun it when the message arrives."""
+        """Ask back a chunk: it comes whole if the worker has not begun it, else from the item after the next to end."""
         worker = self._workers.get(id)
         arrives = now + self._world.latency_s
         job = next((job for job in worker.jobs if job.chunk.id == chunk), None) if worker is not None else None
-        if worker is not None and job is not None and job.begins > arrives:
+        if worker is None or job is None:
+            return
+        if job.begins > arrives:
             job.gone = True
             worker.jobs.remove(job)
+            first = job.chunk.first
             worker.free_at = worker.jobs[-1].ends if worker.jobs else arrives
-            self._post(arrives + self._world.latency_s, lambda now: [ChunkReturned(now, id, chunk, job.chunk.first)])
+            self._post(arrives + self._world.latency_s, lambda now: [ChunkReturned(now, id, chunk, first)])
+        elif job is worker.jobs[-1]:
+            self._cut(worker, job, arrives)
+
+    def _cut(self, worker: _Worker, job: _Job, at: float) -> None:
+        """A worker gives back what it has not begun, once the item at hand is done."""
+        chunk, price = job.chunk, self._world.price
+        stop = price.reached(chunk.first, chunk.count, (at - job.begins) / worker.slowness) + 1
+        ends = job.begins + price.of(chunk.first, stop - chunk.first) * worker.slowness
+        if at <= job.ends and stop < chunk.first + chunk.count and (job.how == "done" or stop <= job.index):
+            job.gone = True
+            rest = worker.jobs[-1] = _Job(chunk, job.begins)
+            rest.ends = worker.free_at = ends
+            rest.stop = stop
+            self._post(ends + self._world.latency_s, partial(self._over, worker, rest))
 
     def kill(self, id: int, reason: str, now: float) -> None:
         """Stop a worker at once."""
@@ -261,11 +279,10 @@ class Fleet:
             return self._dead(worker, "SIGKILL", job.index, job.ends, now)
         worker.jobs.popleft()
         chunk, spent = job.chunk, job.ends - job.begins
-        stats = ChunkStats(busy=spent, cpu=spent)
-        return [
-            Finished(now, worker.id, chunk.id, tuple(self._results(chunk, worker.id))),
-            ChunkFinished(now, worker.id, chunk.id, stats),
-        ]
+        done = Finished(now, worker.id, chunk.id, tuple(self._results(chunk, job.stop, worker.id)))
+        if job.stop < chunk.first + chunk.count:
+            return [done, ChunkReturned(now, worker.id, chunk.id, job.stop)]
+        return [done, ChunkFinished(now, worker.id, chunk.id, ChunkStats(busy=spent, cpu=spent))]
 
     def _dead(self, worker: _Worker, reason: str, index: int | None, at: float, now: float) -> list[Event]:
         if self._workers.pop(worker.id, None) is None:
@@ -276,9 +293,9 @@ class Fleet:
         known = self._world.tells_index
         return [WorkerDied(now, worker.id, reason, index if known else None, idle=known and index is None)]
 
-    def _results(self, chunk: Chunk, worker: int) -> Iterator[Settled]:
+    def _results(self, chunk: Chunk, stop: int, worker: int) -> Iterator[Settled]:
         """Results in order; a scripted failure stands in for its item."""
-        first, stop = chunk.first, chunk.first + chunk.count
+        first = chunk.first
         for index in range(first, stop) if self._script else ():
             if self._deed(index, chunk.attempt) == "raise":
                 yield from self._values(first, index - first, chunk.attempt, worker) if index > first else ()

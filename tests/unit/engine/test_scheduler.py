@@ -207,6 +207,32 @@ class TestPrefetch:
         talk.tell(Tick)
         assert len(talk.heard(CancelChunk)) == 1
 
+    def test_the_rest_of_a_chunk_is_taken_back_if_its_items_turn_out_long(self):
+        talk = Talk(total=40, workers=2, item_cost=0.0001, window=1).ready(1, 2)
+        while talk.scheduler.waiting:
+            talk.finish(1)
+        talk.finish(1)
+        chunk = talk.chunk_of(2)
+        assert (chunk.first, chunk.count) == (10, 7)
+        assert talk.alarm < 0.01
+        talk.wait(1.0)
+        assert talk.heard(CancelChunk) == [CancelChunk(2, chunk.id)]
+        talk.now = 2.0
+        talk.tell(Finished, 2, chunk.id, tuple(talk.results(chunk))[:1])
+        talk.tell(ChunkReturned, 2, chunk.id, 11)
+        assert [first for _, first, _ in talk.sent()] == [11, 12]
+        assert talk.scheduler._chunks.cost > 0.2
+
+    def test_a_chunk_of_fixed_size_is_not_shared(self):
+        talk = Talk(total=12, workers=2, chunks=ChunkAim(size=6)).ready(1, 2).finish(1)
+        talk.wait(10.0)
+        assert not talk.ever(CancelChunk)
+
+    def test_a_single_item_cannot_be_shared(self):
+        talk = Talk(total=2, workers=2, chunks=ONE).ready(1, 2).finish(1)
+        talk.wait(10.0)
+        assert not talk.ever(CancelChunk)
+
     def test_little_work_is_not_worth_asking_back(self):
         talk = Talk(total=5, workers=2, chunks=ONE, item_cost=1e-6).ready(1, 2)
         for _ in range(3):

@@ -96,6 +96,11 @@ class TestSimulate:
         slow = simulate(400, 0.01, workers=4, stragglers=[(1, 50.0)])
         assert slow.makespan_s < 2.2 * even.makespan_s
 
+    def test_items_that_turn_out_long_are_spread_again(self):
+        """The first item says that all are short; a chunk of sixteen long ones is shared once that is seen."""
+        done = simulate(40, lambda index: 1.0 if index else 1e-4, workers=4)
+        assert done.makespan_s < 1.3 * done.ideal_s
+
     def test_unordered(self):
         assert simulate(100, 0.01, workers=3, ordered=False).ok == 100
 

@@ -125,15 +125,28 @@ class TestByHand:
         crew.cancel(1, 2)
         assert [(type(e), e.chunk, e.first) for e in crew.wait(None)] == [(ChunkReturned, 2, 2)]
 
-    def test_one_that_was_begun_does_not(self):
+    def test_one_that_was_begun_comes_back_after_the_item_at_hand(self):
         crew, clock = self.crew()
         crew.start(1)
         crew.wait(None)
-        crew.send(1, Chunk(1, 0, 2))
-        clock.sleep(0.5)
+        crew.send(1, Chunk(1, 0, 4))
+        clock.sleep(1.5)
+        crew.cancel(1, 1)
+        finished, returned = crew.wait(None)
+        assert sum(len(record) for record in finished.settled) == 2
+        assert (returned.chunk, returned.first) == (1, 2)
+        assert clock.now() == pytest.approx(2.0, abs=0.01)
+
+    @pytest.mark.parametrize(("asked_at", "faults"), [(3.5, ()), (0.5, ((0, "kill"),)), (0.5, ((0, "hang"),))])
+    def test_but_not_if_there_is_nothing_to_give_back(self, asked_at, faults):
+        crew, clock = self.crew(faults=faults)
+        crew.start(1)
+        crew.wait(None)
+        crew.send(1, Chunk(1, 0, 4))
+        clock.sleep(asked_at)
         crew.cancel(1, 1)
         crew.cancel(7, 1)
-        assert [event.chunk for event in crew.wait(None)] == [1, 1]
+        assert not any(isinstance(event, ChunkReturned) for event in crew.wait(10.0))
 
     def test_what_a_worker_is_at_can_be_read(self):
         crew, clock = self.crew(stragglers=[(1, 2.0)])

@@ -143,3 +143,63 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
+
+
+def test_data_frames_and_generators_of_rows_are_tables() -> None:
+    import pandas as pd
+    import polars as pl
+
+    wanted = intervals(TABLES, progress="none")
+    frame = pd.DataFrame(TABLES, columns=list("abcd"))
+    for tables in (
+        frame,
+        frame.astype("Int64"),
+        pl.DataFrame(TABLES, schema=list("abcd"), orient="row"),
+        np.array(TABLES),
+    ):
+        assert intervals(tables, progress="none").lower.tobytes() == wanted.lower.tobytes()
+    frame = frame.astype("float64")
+    frame.loc[1, "b"] = np.nan
+    assert intervals(frame, progress="none").status[1] == Status.MISSING
+
+
+def test_text_is_read_as_in_a_file() -> None:
+    done = intervals(
+        [["4", " 119 ", "11.0", "1e2"], ["4", "NA", "11", "128"], ["4", "x", "11", "128"]], progress="none"
+    )
+    assert done.status.tolist() == [Status.OK, Status.MISSING, Status.NOT_A_NUMBER]
+    assert done[0] == interval(4, 119, 11, 100)
+
+
+def test_threads_may_ask_at_the_same_time() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    wanted = [interval(*table, method=method) for method in METHODS[:4] for table in TABLES]
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(interval, *table, method=method) for method in METHODS[:4] for table in TABLES]
+        assert [future.result() for future in found] == wanted
+
+
+def test_records_can_be_copied_and_sent() -> None:
+    import copy
+    import pickle
+
+    one = interval(0, 0, 3, 4)
+    assert pickle.loads(pickle.dumps(one)) == one == copy.deepcopy(one)
+    many = intervals(TABLES, progress="none")
+    sent = pickle.loads(pickle.dumps(dataclasses.replace(many, report=None)))
+    assert sent.upper.tobytes() == many.upper.tobytes()
+    assert "report" not in repr(many)
+
+
+def test_rows_can_be_taken_from_the_end_and_run_out() -> None:
+    done = intervals(TABLES, progress="none")
+    assert done[-1] == done[len(done) - 1]
+    with pytest.raises(IndexError):
+        done[len(TABLES)]
+    assert [one.status for one in done] == [Status(s) for s in done.status.tolist()]
+
+
+def test_the_question_may_be_asked_with_numpy_scalars() -> None:
+    assert interval(np.int64(4), np.int32(119), 11.0, 128, alpha=np.float64(0.05)) == interval(4, 119, 11, 128)
+    assert type(interval(4, 119, 11, 128, alpha=np.float32(0.5)).alpha) is float

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from fractions import Fraction
 from math import comb
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanwise.errors import UsageError
@@ -59,6 +60,51 @@ def test_conditional_blaker_and_minlike_keep_their_promise(n1: int, n2: int, alp
     for method in EXACT:
         total = done.covered[method] + done.miss_low[method] + done.miss_high[method]
         np.testing.assert_allclose(total, 1.0, atol=1e-12)
+
+
+@given(
+    n1=st.integers(1, 9),
+    n2=st.integers(1, 9),
+    p1=st.floats(0.05, 0.95),
+    p2=st.floats(0.05, 0.95),
+    method=st.sampled_from(["conditional", "midp", "wald"]),
+)
+@settings(max_examples=25)
+def test_exchanging_the_rows_exchanges_the_misses(n1: int, n2: int, p1: float, p2: float, method: str) -> None:
+    one = coverage(n1, n2, p1=p1, p2=p2, methods=[method], progress="none")
+    two = coverage(n2, n1, p1=p2, p2=p1, methods=[method], progress="none")
+    assert one.odds_ratio[0] * two.odds_ratio[0] == pytest.approx(1.0)
+    assert one.covered[method][0] == pytest.approx(two.covered[method][0], abs=1e-9)
+    assert one.miss_low[method][0] == pytest.approx(two.miss_high[method][0], abs=1e-9)
+
+
+def test_more_confidence_covers_more() -> None:
+    grid = {"p2": np.linspace(0.1, 0.9, 9), "odds_ratio": [0.3, 1.0, 4.0], "methods": EXACT, "progress": "none"}
+    for method in EXACT:
+        rising = [coverage(6, 9, alpha=alpha, **grid).covered[method] for alpha in (0.2, 0.1, 0.05, 0.01)]
+        assert all((wider >= narrower - 1e-12).all() for narrower, wider in itertools.pairwise(rising))
+
+
+def test_a_narrower_method_covers_less_and_is_shorter() -> None:
+    done = coverage(10, 10, p2=[0.3, 0.5], odds_ratio=[2.0], methods=EXACT, length=True, progress="none")
+    for method in ("midp", "blaker"):
+        assert (done.covered[method] <= done.covered["conditional"] + 1e-12).all()
+        assert (done.log_length[method] <= done.log_length["conditional"]).all()
+    assert (done.finite["conditional"] > 0.9).all()
+
+
+def test_where_no_interval_is_finite_there_is_no_length() -> None:
+    done = coverage(1, 1, p2=0.5, odds_ratio=1.0, length=True, progress="none")
+    assert done.finite["conditional"].tolist() == [0.0]
+    assert np.isnan(done.log_length["conditional"]).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_a_bit(workers: int) -> None:
+    grid = {"p2": np.linspace(0.1, 0.9, 40), "odds_ratio": np.geomspace(0.1, 10, 40)}
+    plain = coverage(40, 40, methods=["blaker"], workers=1, progress="none", **grid)
+    other = coverage(40, 40, methods=["blaker"], workers=workers, progress="none", **grid)
+    assert plain.covered["blaker"].tobytes() == other.covered["blaker"].tobytes()
 
 
 def test_wald_breaks_it_somewhere() -> None:

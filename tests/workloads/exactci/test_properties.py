@@ -101,6 +101,43 @@ def test_rows_do_not_see_each_other(
         assert solve_chunk((method, array[i : i + 1]), question).tobytes() == straight[:, i].tobytes()
 
 
+@given(table=tables, method=st.sampled_from(["conditional", "midp"]), alpha=alphas)
+def test_one_more_in_the_first_cell_moves_both_ends_up(table: tuple[int, ...], method: str, alpha: float) -> None:
+    a, b, c, d = table
+    if 0 in (b, c, a + c, b + d, a + b, c + d):
+        return
+    low, high = ends(table, method, alpha), ends((a + 1, b - 1, c - 1, d + 1), method, alpha)
+    if 0 not in (a + 1 + c - 1, b - 1 + d + 1):
+        assert low[0] <= high[0] * (1 + SLACK)
+        assert low[1] <= high[1] * (1 + SLACK)
+
+
+@given(table=small_tables, method=st.sampled_from(["conditional", "midp"]))
+def test_at_the_level_of_its_p_value_an_interval_ends_at_one(table: tuple[int, ...], method: str) -> None:
+    p = numbers(table, method, 0.05)["p_value"]
+    if 1e-200 < p < 0.99:
+        low, high = ends(table, method, p)
+        assert min(abs(low - 1.0), abs(high - 1.0)) < 1e-9
+
+
+@given(table=small_tables, alpha=alphas)
+def test_wald_lies_around_the_sample_odds_ratio_with_half_counts(table: tuple[int, ...], alpha: float) -> None:
+    a, b, c, d = (count + 0.5 for count in table)
+    low, high = ends(table, "wald", alpha)
+    if high < math.inf:
+        assert math.sqrt(low * high) == pytest.approx(a * d / (b * c), rel=1e-12)
+
+
+@given(factor=st.integers(2, 200), table=st.tuples(*[st.integers(1, 12)] * 4))
+def test_all_methods_agree_when_there_is_much_data(factor: int, table: tuple[int, ...]) -> None:
+    """Widths in log scale approach each other like one over the square root of the counts."""
+    many = tuple(1000 * factor * count for count in table)
+    wald = ends(many, "wald", 0.05)
+    for method in EXACT:
+        for exact, rough in zip(ends(many, method, 0.05), wald):
+            assert abs(math.log(exact / rough)) < 0.05 * math.log(wald[1] / wald[0])
+
+
 @settings(max_examples=40)
 @given(table=st.tuples(*[st.integers(0, 9)] * 4), alpha=alphas)
 def test_unconditional_follows_the_symmetries(table: tuple[int, ...], alpha: float) -> None:

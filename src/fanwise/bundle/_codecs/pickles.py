@@ -4,8 +4,9 @@ Buffer 0 is the pickle, the others are its out-of-band buffers in order. NumPy k
 arrays and strided arrays inside the pickle; here they too travel outside. Files hold the names of the functions that
 put them together again, so those names are for ever: `masked_array`, `array_of_class`.
 
-The bytes must not depend on the hash seed (the content digest is taken over them), so a value that holds a set is
-pickled again with the members in order, by the pickler written in Python: about 20 times slower, for those only.
+The bytes should not depend on the hash seed (the content digest is taken over them), so a value that holds a set is
+pickled again with the members in order, by the pickler written in Python. That is 15 times slower, hence only where
+the pickle is at most 1 MiB: the digest of a larger one may differ between processes, and a cache misses.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["UNPICKLABLE", "array_of_class", "decode", "encode", "masked_array"]
 
 UNPICKLABLE = (pickle.PicklingError, TypeError, AttributeError, RecursionError)
 _BY_REFERENCE = b"\x8c\x08__main__"  # a worker that is no fork of this process does not have it
+_ORDER_UP_TO = 1 << 20
 _RANKED = frozenset({str, bytes, int, float, complex, bool, type(None)})
 _RANKED_MODULES = frozenset({"datetime", "decimal", "fractions", "uuid"})
 _ARRAY_HOOKS = ("__reduce__", "__reduce_ex__", "__setstate__")
@@ -60,7 +62,7 @@ def _dump(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
         return _dump_by_value(value)
     if _BY_REFERENCE in stream:
         return _dump_by_value(value)
-    if any(mark in stream for mark in _SETS) and _holds_a_set(value):
+    if len(stream) <= _ORDER_UP_TO and any(mark in stream for mark in _SETS) and _holds_a_set(value):
         return _dump_by(_Ordered, value)
     return stream, buffers
 
