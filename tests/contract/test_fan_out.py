@@ -44,7 +44,19 @@ class TestFanOutAnywhere:
     def test_outcomes_are_complete(self, fan_out_at: Any, item: int) -> None:
         fan_out_at(item)
         run = fanwise.run(invert, [1, 2, 0, 4, 0, 5, 6, 0, 8, 9, 10])
-        assert [outcome.ok for outcome in run.outcomes] == [True, True, False, True, False, True, True, False, True, True, True]
+        assert [outcome.ok for outcome in run.outcomes] == [
+            True,
+            True,
+            False,
+            True,
+            False,
+            True,
+            True,
+            False,
+            True,
+            True,
+            True,
+        ]
         assert run.complete
 
     def test_failures_before_and_after_are_found_in_order(self, fan_out_at: Any, item: int) -> None:

@@ -114,7 +114,9 @@ def whole_number(name: str, value: Any, *, none: bool = False, least: int = 1) -
 
 def _refuse_cache(value: Any) -> None:
     if value is not None:
-        raise UsageError(f"cache: this version keeps no results between calls (got {type(value).__name__}); leave it out")
+        raise UsageError(
+            f"cache: this version keeps no results between calls (got {type(value).__name__}); leave it out"
+        )
 
 
 def _seconds(name: str, value: Any) -> float | None:
