@@ -14,6 +14,7 @@ help:  ## list the targets
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fanwise needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip==26.3'  # dependency groups need 25.1
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt

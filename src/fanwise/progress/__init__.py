@@ -8,6 +8,7 @@ Everything is written to stderr: stdout belongs to results.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TextIO
@@ -19,6 +20,8 @@ from fanwise.progress._guard import Guard, Tee
 from fanwise.progress._logs import JsonLogFormatter
 from fanwise.progress._none import Nothing
 from fanwise.typing import Clock, Progress
+
+logging.getLogger("fanwise").addHandler(logging.NullHandler())  # records go nowhere unless the caller says where
 
 __all__ = ["Guard", "JsonLogFormatter", "auto", "by_name", "json", "none", "plain", "rich", "tee"]
 

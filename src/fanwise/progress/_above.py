@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO, cast
 
 from fanwise.progress._terminal import is_terminal
@@ -14,13 +14,13 @@ from fanwise.typing import Clock
 
 __all__ = ["BottomLine", "shown_now"]
 
-_CLEAR = "\r\x1b[K"
+_REST, _UP = "\x1b[K", "\x1b[A"  # erase to the end of the line; one line up
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor, within one write
 _REDRAW_S = 0.1
 
 
 class BottomLine:
-    """Draws one line in place, and lets what goes through `sys.stdout` and `sys.stderr` pass above it, whole.
+    """Draws one line in place, or two, and lets what goes through `sys.stdout` and `sys.stderr` pass above it, whole.
 
     While it is up, both streams (as far as they are terminals) and the log handlers that write to them are replaced by
     wrappers that take the line away, write, and put it back. A wrapper that someone still holds afterwards only passes
@@ -32,20 +32,22 @@ class BottomLine:
         self._clock = clock
         self._lock = threading.RLock()
         self._owner = os.getpid()
-        self._line = ""
-        self._shown = False
+        self._lines: Sequence[str] = ()
+        self._height = 0  # lines that are drawn now
         self._mid_line = False
         self._drawn_at = 0.0
         self._wrappers: dict[str, Above] = {}
         self._handlers: list[logging.StreamHandler[TextIO]] = []
 
-    def draw(self, line: str) -> None:
-        """Put the line up, or a new one in its place. Not while a line of other text is unfinished."""
+    def draw(self, lines: Sequence[str]) -> None:
+        """Put lines up, or new ones in their place. Not while a line of other text is unfinished."""
         with self._lock:
-            self._line = line
+            self._lines = lines
             if not self._mid_line:
-                self._write(f"{_HIDE}\r{line}\x1b[K{_SHOW}")
-                self._shown = True
+                top = "\r" + _UP * (self._height - 1) if self._height in {0, len(lines)} else self._cleared()
+                body = "\r\n".join(f"{line}{_REST}" for line in lines)
+                self._write(f"{_HIDE}{top}{body}{_SHOW}")
+                self._height = len(lines)
                 self._drawn_at = self._clock.now()
 
     def attach(self) -> None:
@@ -78,24 +80,29 @@ class BottomLine:
         with self._lock:
             if self._mid_line:
                 self._write("\n")
-            elif self._shown:
-                self._write(_CLEAR)
-            self._shown = self._mid_line = False
+            elif self._height:
+                self._write(self._cleared())
+            self._height = 0
+            self._mid_line = False
 
     def pass_above(self, stream: TextIO, text: str) -> int:
         """Write text of others."""
         if not text or os.getpid() != self._owner:  # a forked child has no line
             return stream.write(text)
         with self._lock:
-            if self._shown:
-                self._write(_CLEAR)
-                self._shown = False
+            if self._height:
+                self._write(self._cleared())
+                self._height = 0
             written = stream.write(text)
             stream.flush()
             self._mid_line = not text.endswith("\n")
             if self._clock.now() - self._drawn_at >= _REDRAW_S:
-                self.draw(self._line)
+                self.draw(self._lines)
             return written
+
+    def _cleared(self) -> str:
+        """What takes the lines away and leaves the cursor where the first one began."""
+        return f"\r{_REST}" + f"{_UP}{_REST}" * (self._height - 1)
 
     def _write(self, text: str) -> None:
         self._terminal.write(text)

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TextIO
 
 from fanwise.progress._above import BottomLine
-from fanwise.progress._line import bar_line
+from fanwise.progress._line import bar_line, bar_lines
 from fanwise.progress._lines import write_line
 from fanwise.progress._tally import Snapshot
-from fanwise.progress._terminal import columns, in_foreground, painter, speaks_utf8
+from fanwise.progress._terminal import in_foreground, painter, size, speaks_utf8
 from fanwise.progress._words import Closing, closing_line
 from fanwise.typing import Clock
 
@@ -19,6 +19,7 @@ __all__ = ["BarView"]
 
 _FIRST_S = 1.0
 _EVERY_S = 0.1
+_ROWS_FOR_TWO = 10
 
 
 class BarView:
@@ -42,8 +43,11 @@ class BarView:
             self._bottom = BottomLine(self._terminal, self._clock)
             self._bottom.attach()
             atexit.register(self._leave_at_exit)
-        width = columns(self._terminal, self._environ)
-        self._bottom.draw(bar_line(shown, width, self._paint, utf8=self._utf8))
+        columns, rows = size(self._terminal, self._environ)
+        if shown.part is not None and rows >= _ROWS_FOR_TWO:
+            self._bottom.draw(bar_lines(shown, columns, self._paint, utf8=self._utf8))
+        else:
+            self._bottom.draw([bar_line(shown, columns, self._paint, utf8=self._utf8)])
 
     def close(self, end: Closing | None) -> None:
         self._leave()

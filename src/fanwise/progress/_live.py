@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from fanwise.progress._tally import Snapshot, Tally
+from fanwise.progress._tally import Part, Snapshot, Tally
 from fanwise.progress._words import Closing
 from fanwise.records.run_events import RunEvent
 
@@ -42,8 +42,8 @@ class Live:
     label : str, optional
         The description; by default what `start` is given: the name of the function.
     parts : int
-        How many runs, one after the other, are shown as parts of one: each is a prefix of the same line, and only the
-        last is followed by a closing line.
+        How many runs, one after the other, are shown as parts of one. Each is a prefix of the same line, or has a line
+        of its own below that of the whole where there is room; only the last is followed by a closing line.
     brief : bool
         True to show nothing of a run shorter than a second, not even its closing line.
     """
@@ -61,11 +61,13 @@ class Live:
 
     def start(self, total: int | None, label: str) -> None:
         """A run, or the next part of it, begins."""
-        shown = self._label or label
         if self._parts > 1:
-            inner = f" · {label}" if self._label and label else ""
-            shown = f"{shown} {len(self._reports) + 1}/{self._parts}{inner}"
-        self._tally = Tally(total, shown)
+            before_s = sum(report.wall for report in self._reports)
+            whole, inner = (self._label, label) if self._label else (label, "")
+            part = Part(whole, inner, len(self._reports) + 1, self._parts, before_s)
+            self._tally = Tally(total, part.title, part)
+        else:
+            self._tally = Tally(total, self._label or label)
         self._due = self._view.next_due(0.0) if self._view is not None else float("inf")
 
     def on(self, event: RunEvent) -> None:
@@ -90,9 +92,10 @@ class Live:
         reports, self._reports = self._reports or [report], []
         if self._view is None:
             return
+        part = self._tally.part
+        label = part.whole if part is not None else self._tally.label
         try:
-            told = lasted or not self._brief
-            self._view.close(Closing.of(self._label or self._tally.label, reports) if told else None)
+            self._view.close(Closing.of(label, reports) if lasted or not self._brief else None)
         except (OSError, ValueError):
             self._turn_off()
 

@@ -19,7 +19,24 @@ from fanwise.records.run_events import (
     WorkerStarted,
 )
 
-__all__ = ["Snapshot", "Tally"]
+__all__ = ["Part", "Snapshot", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which of several runs that are shown as one; ``before_s`` is how long those before it took."""
+
+    whole: str
+    label: str
+    number: int
+    parts: int
+    before_s: float
+
+    @property
+    def title(self) -> str:
+        """``study 2/4 · sweep``."""
+        inner = f" · {self.label}" if self.label else ""
+        return f"{self.whole} {self.number}/{self.parts}{inner}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,7 @@ class Snapshot:
     rate: float
     elapsed: float
     eta: Remaining | None
+    part: Part | None = None
 
 
 class Tally:
@@ -44,9 +62,10 @@ class Tally:
     The time left is worked out at most once a second, so that what is shown does not flicker.
     """
 
-    def __init__(self, total: int | None, label: str) -> None:
+    def __init__(self, total: int | None, label: str, part: Part | None = None) -> None:
         self.total = total
         self.label = label
+        self.part = part
         self.ok = self.failed = self.lost = self.cached = 0
         self.at = 0.0
         self._on_the_way: dict[int, deque[tuple[int, int]]] = {}  # worker: (first, items) of each chunk
@@ -100,6 +119,7 @@ class Tally:
             rate=self._window.figures(at).rate,
             elapsed=at,
             eta=self._eta,
+            part=self.part,
         )
 
     def running(self) -> list[Running]:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
-__all__ = ["Painter", "columns", "encodable", "in_foreground", "is_terminal", "painter", "speaks_utf8", "unpainted"]
+__all__ = ["Painter", "encodable", "in_foreground", "is_terminal", "painter", "size", "speaks_utf8", "unpainted"]
 
-_COLUMNS = 80
+_COLUMNS, _ROWS = 80, 24
 _ASCII = str.maketrans("·…", "-.")
 _CODES = {"done": "32", "dim": "2", "bad": "31", "bold": "1"}
 
@@ -63,16 +63,19 @@ def in_foreground(stream: TextIO) -> bool:
         return True
 
 
-def columns(stream: TextIO, environ: Mapping[str, str]) -> int:
-    """Width of the terminal now."""
-    told = environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
+def size(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Columns and rows of the terminal now; ``COLUMNS`` and ``LINES`` win."""
     number = _descriptor(stream)
     try:
-        return (os.get_terminal_size(number).columns if number is not None else 0) or _COLUMNS
+        found = os.get_terminal_size(number) if number is not None else (0, 0)
     except OSError:
-        return _COLUMNS
+        found = (0, 0)
+    columns, rows = (_positive(environ.get(name, "")) for name in ("COLUMNS", "LINES"))
+    return columns or found[0] or _COLUMNS, rows or found[1] or _ROWS
+
+
+def _positive(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def encodable(text: str, encoding: str | None) -> str:

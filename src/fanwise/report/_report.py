@@ -251,6 +251,11 @@ class RunReport(LazyRecord):
         return self.lanes[0].seconds.other
 
     @property
+    def per_worker(self) -> tuple[parts.Lane, ...]:
+        """The lanes of the workers, without that of the calling process."""
+        return self.lanes[1:]
+
+    @property
     def bytes_in(self) -> int:
         """Bytes sent to workers."""
         return self.traffic.bytes_in if self.traffic else 0

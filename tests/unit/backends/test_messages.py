@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fanwise.backends._execution import Failure, Streak
 from fanwise.backends.process._crew import _GARBLED
 from fanwise.backends.process._messages import (
+    BARE_CHUNK,
     LAST,
     SECTIONS,
     Results,
@@ -21,7 +22,6 @@ from fanwise.backends.process._messages import (
     decode_chunk,
     decode_results,
     encode_attachments,
-    encode_bare_chunk,
     encode_bare_results,
     encode_chunk,
     encode_results,
@@ -48,7 +48,7 @@ def streak(first: int, values: list[Any], seconds: list[float]) -> Streak:
 
 
 def test_a_bare_chunk_is_one_range() -> None:
-    head = decode_chunk(frame(encode_bare_chunk(3, 2, 10, 5, pickle.dumps([1])), flags=0))
+    head = decode_chunk(frame(BARE_CHUNK.pack(3, 2, 10, 5) + pickle.dumps([1]), flags=0))
     assert (head.function, head.attempt) == (3, 2)
     ((first, items, section),) = head.ranges
     assert (first, items) == (10, 5)
@@ -57,7 +57,7 @@ def test_a_bare_chunk_is_one_range() -> None:
 
 
 def test_a_bare_chunk_without_a_pickle_is_inherited() -> None:
-    head = decode_chunk(frame(encode_bare_chunk(3, 2, 10, 5, b""), flags=0))
+    head = decode_chunk(frame(BARE_CHUNK.pack(3, 2, 10, 5), flags=0))
     assert head.ranges == [(10, 5, None)]
 
 

@@ -78,7 +78,7 @@ def test_pieces_come_in_order_and_whole(said: list[tuple[int, str, str]]) -> Non
             assert "".join(t for i, s, t in pieces if (i, s) == (index, stream)) == expected
     assert all(a[:2] != b[:2] for a, b in pairwise(pieces)), "neighbours are joined"
     assert capture.take() == []
-    assert not capture.has_pieces
+    assert not capture.pieces
 
 
 def test_outside_an_item_text_is_passed_on(capture: Capture, passed: list[tuple[int, str]]) -> None:
@@ -88,7 +88,7 @@ def test_outside_an_item_text_is_passed_on(capture: Capture, passed: list[tuple[
     capture.active = False
     capture.text("stderr", 2, "b")
     assert passed == [(1, "a"), (2, "b")]
-    assert not capture.has_pieces
+    assert not capture.pieces
 
 
 def test_a_mebibyte_an_item_is_kept(capture: Capture, passed: list[tuple[int, str]]) -> None:

@@ -274,11 +274,46 @@ def test_a_run_inside_a_shown_run_shows_nothing(terminal):
     assert [line for line in terminal.screen() if "inner" in line] == []
 
 
-def test_parts_are_a_prefix_of_one_line_with_one_closing_line(terminal):
-    bar = progress.rich("envelope", parts=2, environ=PLAIN_TERMINAL)
+def test_parts_are_a_prefix_of_one_line_with_one_closing_line_where_there_is_little_room(terminal):
+    bar = progress.rich("envelope", parts=2, environ=PLAIN_TERMINAL | {"LINES": "9"})
     for _ in range(2):
         play(bar, events())
-    terminal_lines = terminal.screen()
-    assert terminal_lines == ["envelope: 80 items in 4.0 s, 20 item/s, 2 workers, 2.00x one process (estimated)"]
-    assert "envelope 1/2 · search" in terminal.bytes.decode()
-    assert "envelope 2/2 · search" in terminal.bytes.decode()
+    assert terminal.screen() == ["envelope: 80 items in 4.0 s, 20 item/s, 2 workers, 2.00x one process (estimated)"]
+    said = terminal.bytes.decode()
+    assert "envelope 1/2 · search" in said
+    assert "envelope 2/2 · search" in said
+    assert "\x1b[A" not in said
+
+
+def test_parts_have_a_line_for_the_whole_and_one_for_the_part(terminal):
+    bar = progress.rich("envelope", parts=2, environ=PLAIN_TERMINAL)
+    play(bar, events())
+    bar.start(40, "draw")
+    for event in events()[:-30]:
+        bar.on(event)
+    lines = terminal.screen()
+    bar.finish(report_of(events()))
+    assert [line.replace("━", "").replace("╸", "") for line in lines] == [
+        "envelope    78 %  part 2/2  0:03",
+        "draw    57 %  23/40  19 item/s  2 workers  ETA 0:01",
+    ]
+
+
+def test_both_lines_stay_below_what_is_printed(terminal):
+    clock = FakeClock()
+
+    def speak(event):
+        clock.advance(0.06)
+        if isinstance(event, told.ChunkDone):
+            print(f"item {event.first}")
+
+    bar = progress.rich("envelope", parts=2, environ=PLAIN_TERMINAL, clock=clock)
+    tall = Terminal(90, 200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", tall.stream)
+        patch.setattr("sys.stderr", tall.stream)
+        play(bar, events(), between=speak)
+        play(bar, events(), between=speak)
+    closing = "envelope: 80 items in 4.0 s, 20 item/s, 2 workers, 2.00x one process (estimated)"
+    assert tall.screen() == [f"item {n}" for n in range(40)] * 2 + [closing]
+    assert b"\x1b[A" in tall.bytes

@@ -15,7 +15,7 @@ from fanwise._task import Place, enter, leave
 from fanwise.errors import UsageError
 from fanwise.progress._choose import Surroundings, choose
 from fanwise.progress._notebook import in_notebook
-from fanwise.progress._terminal import columns, in_foreground, is_terminal, painter, speaks_utf8, unpainted
+from fanwise.progress._terminal import in_foreground, is_terminal, painter, size, speaks_utf8, unpainted
 
 HERE = Surroundings(terminal=True)
 
@@ -154,15 +154,15 @@ def test_streams_of_all_kinds_can_be_asked(terminal, monkeypatch):
     assert not speaks_utf8(io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
 
 
-def test_the_width_is_the_terminals_unless_told_otherwise(terminal, tmp_path):
-    assert columns(terminal.stream, {}) == 80
-    assert columns(terminal.stream, {"COLUMNS": "33"}) == 33
-    assert columns(terminal.stream, {"COLUMNS": "wide"}) == 80
+def test_the_size_is_the_terminals_unless_told_otherwise(terminal, tmp_path):
+    assert size(terminal.stream, {}) == (80, 24)
+    assert size(terminal.stream, {"COLUMNS": "33", "LINES": "5"}) == (33, 5)
+    assert size(terminal.stream, {"COLUMNS": "wide", "LINES": "0"}) == (80, 24)
     terminal.resize(0)
-    assert columns(terminal.stream, {}) == 80
-    assert columns(io.StringIO(), {}) == 80
+    assert size(terminal.stream, {}) == (80, 24)
+    assert size(io.StringIO(), {}) == (80, 24)
     with open(tmp_path / "file", "w") as file:
-        assert columns(file, {}) == 80
+        assert size(file, {}) == (80, 24)
 
 
 def test_colours_are_for_terminals_unless_the_environment_says_otherwise():

@@ -242,7 +242,10 @@ class ProcessCrew:
                 frame = link.channel.receive()
                 if frame is None:
                     return
-                self._on_frame(link, frame)
+                if frame.kind == Kind.RESULTS:
+                    self._on_results(link, frame)
+                else:
+                    self._on_frame(link, frame)
                 if frames is not None:
                     frames = frames - 1 if link.in_flight else 0  # an idle worker has no more to say
         except _GARBLED as error:
@@ -251,9 +254,7 @@ class ProcessCrew:
             self._poller.forget(link.channel.fileno())
 
     def _on_frame(self, link: Link, frame: Frame) -> None:
-        if frame.kind == Kind.RESULTS:
-            self._on_results(link, frame)
-        elif frame.kind == Kind.RETURNED:
+        if frame.kind == Kind.RETURNED:
             self._on_returned(link, frame.chunk, RETURNED.unpack(frame.payload)[0])
         elif frame.kind == Kind.READY:
             self._on_ready(link, READY.unpack(frame.payload)[0])
@@ -296,6 +297,7 @@ class ProcessCrew:
 
     def _on_refused(self, link: Link, frame: Frame) -> None:
         inline = bool(frame.flags & CUT)
+        link.attached.clear()
         if frame.flags & FAULTY_FUNCTION and not inline:
             self._on_faulty_function(link, _exceptions.decode(split(frame.payload, lasting=False)[0].data)[0])
         elif frame.flags & FAULTY_FUNCTION:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._link import InFlight, Link
-from fanwise.backends.process._messages import BARE_BELOW, SECTIONS, encode_attachments, encode_bare_chunk, encode_chunk
+from fanwise.backends.process._messages import BARE_BELOW, BARE_CHUNK, SECTIONS, encode_attachments, encode_chunk
 from fanwise.backends.process._parcel import Parcel
 from fanwise.backends.process._pickling import Packed, dumps, is_plain
 from fanwise.backends.process._wire import Kind
@@ -55,7 +55,7 @@ class Dispatcher:
             if plain is None or len(plain) > BARE_BELOW:
                 return self._post(link, chunk, self._load(link, chunk, items))
             pickled = plain
-        payload = encode_bare_chunk(self.number, chunk.attempt, chunk.first, chunk.count, pickled)
+        payload = BARE_CHUNK.pack(self.number, chunk.attempt, chunk.first, chunk.count) + pickled
         link.channel.post(Kind.CHUNK, payload, chunk.id)
         link.in_flight[chunk.id] = InFlight(chunk)
         return ()
@@ -75,7 +75,7 @@ class Dispatcher:
     def _send_load(self, link: Link, chunk: Chunk, load: _Load, *, inline: bool) -> None:
         bare = load.bare()
         if bare is not None:
-            payload = encode_bare_chunk(self.number, chunk.attempt, *load.ranges[0], bare)
+            payload = BARE_CHUNK.pack(self.number, chunk.attempt, *load.ranges[0]) + bare
             link.channel.post(Kind.CHUNK, payload, chunk.id)
             return
         self._attach(link, [attachment for packed in load.packs for attachment in packed.attachments])

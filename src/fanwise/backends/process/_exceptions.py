@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from traceback import format_exception
 from typing import Any
 
@@ -137,14 +136,14 @@ def _rebuild(sent: _Sent, text: str) -> BaseException:
 
 
 def _rebuild_whole(whole: bytes, text: str) -> BaseException:
-    error: BaseException | Raised = attempt(partial(loads, whole))
+    error: BaseException | Raised = attempt(loads, whole)
     return _stand_in("an exception", text, error.error) if isinstance(error, Raised) else error
 
 
 def _assemble(parts: _Parts | None, text: str) -> BaseException:
     if parts is None:
         return _stand_in("an exception", text, None)
-    error = attempt(partial(_put_together, parts, text))
+    error = attempt(_put_together, parts, text)
     return _stand_in(parts.name, text, error.error) if isinstance(error, Raised) else error
 
 

@@ -24,10 +24,10 @@ class Raised:
     error: BaseException
 
 
-def attempt(call: Callable[[], T], caught: type[BaseException] = Exception) -> T | Raised:
+def attempt(call: Callable[..., T], *args: object, caught: type[BaseException] = Exception) -> T | Raised:
     """Call something that may raise anything, such as importing, pickling or printing a user's object."""
     try:
-        return call()
+        return call(*args)
     except caught as error:
         return Raised(error)
 
@@ -36,7 +36,7 @@ def exit_after(task: Callable[[], object]) -> NoReturn:
     """Run ``task`` and leave by `os._exit`: no exit handlers, no inherited buffers flushed a second time."""
     code = DEFECT
     try:
-        outcome = attempt(task, BaseException)
+        outcome = attempt(task, caught=BaseException)
         if isinstance(outcome, Raised):
             text = "".join(traceback.format_exception(outcome.error))
             with suppress(OSError):  # the item may have closed the descriptor

@@ -7,7 +7,6 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from math import isnan, nan
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from fanwise.typing import Attachment
 
 __all__ = [
     "BARE_BELOW",
+    "BARE_CHUNK",
     "LAST",
     "SECTIONS",
     "ChunkHead",
@@ -37,7 +37,6 @@ __all__ = [
     "decode_chunk",
     "decode_results",
     "encode_attachments",
-    "encode_bare_chunk",
     "encode_bare_results",
     "encode_chunk",
     "encode_results",
@@ -54,7 +53,8 @@ One range of items and one batch of results are by far the most frequent: bare t
 BARE_BELOW = INLINE - 96
 """Bytes of a pickle that fits into one packet together with its head."""
 
-_BARE_CHUNK = struct.Struct("<IIQQ")  # function, attempt, first, items; then their pickle, or nothing: inherited
+BARE_CHUNK = struct.Struct("<IIQQ")
+"""Head of a bare chunk: function, attempt, first, items; then their pickle, or nothing if they are inherited."""
 _BARE_RESULTS = struct.Struct("<QIIdddQQQ")  # first, attempt, items, mean, cpu, codec, bytes in, bytes out, rss; pickle
 _CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherited
 _RANGE = struct.Struct("<QQ")  # first, count
@@ -93,11 +93,6 @@ class FunctionOptions:
     state: bytes  # a snapshot if the caller's state has changed, else empty
 
 
-def encode_bare_chunk(function: int, attempt: int, first: int, items: int, pickled: bytes) -> bytes:
-    """The payload of a chunk that is one range, in one pickle or inherited."""
-    return _BARE_CHUNK.pack(function, attempt, first, items) + pickled
-
-
 def encode_chunk(
     function: int, attempt: int, ranges: Sequence[tuple[int, int]], packs: Sequence[Packed]
 ) -> list[bytes | memoryview]:
@@ -107,10 +102,10 @@ def encode_chunk(
 
 
 def decode_chunk(frame: Frame) -> ChunkHead:
-    """What one of these two made."""
+    """The ranges of a chunk, bare or not."""
     if not frame.flags & SECTIONS:
-        function, attempt, first, items = _BARE_CHUNK.unpack_from(frame.payload)
-        pickled = frame.payload[_BARE_CHUNK.size :]
+        function, attempt, first, items = BARE_CHUNK.unpack_from(frame.payload)
+        pickled = frame.payload[BARE_CHUNK.size :]
         return ChunkHead(function, attempt, [Range(first, items, Section(pickled, ()) if pickled else None)])
     head, *sections = split(frame.payload, lasting=frame.lasting)
     function, attempt, _ = _CHUNK.unpack_from(head.data)
@@ -290,7 +285,7 @@ def _settle(
 def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:
     if group.kind == _FAILED:
         return _exceptions.decode(group.section.data)
-    values = attempt(partial(loads, *group.section))
+    values = attempt(loads, *group.section)
     if not isinstance(values, Raised):
         return list(values)
     failure = values.error

@@ -35,12 +35,14 @@ class Capture:
         Whether what items say is to be kept.
     index : callable
         The item now running, or None.
+    pieces : list
+        What was collected since the last `take`.
     """
 
     def __init__(self) -> None:
         self.active = False
         self.index: Callable[[], int | None] = lambda: None
-        self._pieces: list[tuple[int, str, list[Any]]] = []
+        self.pieces: list[tuple[int, str, list[Any]]] = []
         self._of = -1
         self._kept = 0
         replaced = (sys.__stdout__, sys.__stderr__)
@@ -77,10 +79,10 @@ class Capture:
         index = self._room(len(text))
         if index is None:
             _write(fd, text)
-        elif self._pieces and self._pieces[-1][:2] == (index, stream):
-            self._pieces[-1][2].append(text)
+        elif self.pieces and self.pieces[-1][:2] == (index, stream):
+            self.pieces[-1][2].append(text)
         else:
-            self._pieces.append((index, stream, [text]))
+            self.pieces.append((index, stream, [text]))
 
     def record(self, record: logging.LogRecord, line: str) -> None:
         """Keep a log record as a dict; outside an item, write it as a line."""
@@ -88,7 +90,7 @@ class Capture:
         if index is None:
             _write(2, line + "\n")
         else:
-            self._pieces.append((index, "log", [_as_dict(record, index)]))
+            self.pieces.append((index, "log", [_as_dict(record, index)]))
 
     def _warn(
         self,
@@ -108,16 +110,11 @@ class Capture:
             _write(2, shown)
             return
         facts = {"message": str(message), "category": category, "filename": filename, "lineno": lineno}
-        self._pieces.append((index, "warning", [facts | {"module": _module_at(filename, lineno)}]))
-
-    @property
-    def has_pieces(self) -> bool:
-        """Whether anything was collected."""
-        return bool(self._pieces)
+        self.pieces.append((index, "warning", [facts | {"module": _module_at(filename, lineno)}]))
 
     def take(self) -> list[Piece]:
         """What was collected since the last time."""
-        pieces, self._pieces = self._pieces, []
+        pieces, self.pieces = self.pieces, []
         return [
             (index, stream, "".join(parts) if stream in {"stdout", "stderr"} else parts[0])
             for index, stream, parts in pieces
@@ -125,9 +122,11 @@ class Capture:
 
     def flush(self) -> None:
         """Pass on what was written to the streams that this one replaced."""
-        with suppress(OSError, ValueError):  # closed by the item
+        try:
             for flush in self._flushes:
                 flush()
+        except (OSError, ValueError):  # closed by an item
+            self._flushes = []
 
 
 class _Stream(io.TextIOBase):

@@ -95,23 +95,24 @@ class Runner:
         self._cell = cell
         self._capture = capture
         self._pid = os.getpid()
-        self._streak: Streak | None = None
+        self._place: Place | None = None
         self._chunk = 0
         self._attempt = 1
         self._flushed = self._looked = 0.0
+        self._rss = 0
         self._cpu = time.process_time()
         self._is_stopping = cell.is_stopping
         self.mark = cell.mark
 
     def here(self) -> int | None:
         """The index of the item now running."""
-        streak = self._streak
-        return None if streak is None else streak.first + len(streak.values)
+        place = self._place
+        return None if place is None else place.first + len(place.done)
 
     def begin(self, streak: Streak) -> Place:
         """Results go to this streak from now on."""
-        self._streak = streak
-        return Place(streak.first, streak.values, self._attempt, self._pid, self._cell.is_stopping)
+        self._place = place = Place(streak.first, streak.values, self._attempt, self._pid, self._is_stopping)
+        return place
 
     def halted(self) -> bool:
         """Whether the run is to end, or the chunk is wanted back."""
@@ -141,7 +142,7 @@ class Runner:
                     results = Results(reached, job.attempt)
             if reached < part.end:
                 break
-        self._streak = None
+        self._place = None
         back = reached if reached < job.parts[-1].end else job.rest
         if back is None and job.last:
             self._finish(results, tally, codec, job.bytes_in, sent)
@@ -152,43 +153,50 @@ class Runner:
         self._cell.rest()
         return reached
 
-    def run_one(self, chunk: int, attempt: int, function: Function, part: Part, codec: float, received: int) -> None:
-        """Run a chunk of one item: what `run` does, for the most frequent case at a third of its cost."""
-        self._chunk, self._attempt = chunk, attempt
+    def run_one(
+        self, chunk: int, attempt: int, function: Function, first: int, items: Sequence[Any], cost: tuple[float, int]
+    ) -> None:
+        """Run a chunk of one item: what `run` does, for the most frequent case at a third of its cost.
+
+        ``cost`` is what loading took: seconds, and bytes received.
+        """
         if self._cell.is_halted(chunk):
-            self.give_back(chunk, part.first)
+            self.give_back(chunk, first)
             return
-        streak = Streak(part.first)
+        self._chunk, self._attempt = chunk, attempt
+        streak = Streak(first)
+        values = streak.values
         before = enter(self.begin(streak))
         began = monotonic()
-        self._cell.mark(part.first, 1, began)
-        error = run_block(function.call, iter(part.items), 1, streak.values, BaseException)
+        self.mark(first, 1, began)
+        error = run_block(function.call, iter(items), 1, values, BaseException)
         seconds = monotonic() - began
         leave(before)
-        self._streak = None
-        self._cell.settle()
+        self._place = None
         function.learn(seconds)
-        if error is None and is_plain(streak.values) and not self._capture.has_pieces:
-            cpu, pickled = self._measure(seconds), dumps(streak.values, 5)
-            sizes = (received, len(pickled), self._cell.rss)
+        if error is None and is_plain(values) and not self._capture.pieces:
+            pickled = dumps(values, 5)
             if len(pickled) < BARE_BELOW:
-                payload = encode_bare_results((part.first, attempt, 1, seconds), cpu, codec, sizes, pickled)
+                sizes = (cost[1], len(pickled), self._rss)
+                figures = (first, attempt, 1, seconds)
+                payload = encode_bare_results(figures, self._measure(seconds), cost[0], sizes, pickled)
                 self._channel.post(Kind.RESULTS, payload, chunk, LAST)
                 self._cell.rest()
                 return
+        self._cell.settle()
         streak.seconds.append(seconds)
-        settled = streak if error is None else Failure(part.first, error, seconds)
-        tally, results = Tally(), Results(part.first, attempt)
+        settled = streak if error is None else Failure(first, error, seconds)
+        tally, results = Tally(), Results(first, attempt)
         tally.add(settled)
         results.add(settled)
-        self._finish(results, tally, codec, received, 0)
+        self._finish(results, tally, cost[0], cost[1], 0)
         self._cell.rest()
 
     def _finish(self, results: Results, tally: Tally, codec: float, received: int, sent: int) -> None:
         """Send what is left of a chunk, and its statistics."""
         busy = tally.busy
-        cpu, sizes = self._measure(busy), (received, sent + results.size, self._cell.rss)
-        bare = results.bare() if tally.is_even and not sent and not self._capture.has_pieces else None
+        cpu, sizes = self._measure(busy), (received, sent + results.size, self._rss)
+        bare = results.bare() if tally.is_even and not sent and not self._capture.pieces else None
         if bare is not None:
             figures = (results.first, results.attempt, results.items, busy / results.items)
             payload = encode_bare_results(figures, cpu, codec, sizes, bare)
@@ -237,4 +245,4 @@ class Runner:
         """Write the resident size to the cell."""
         self._looked = monotonic()
         with suppress(OSError), open("/proc/self/statm", "rb") as file:  # no /proc on macOS, or no descriptor left
-            self._cell.rss = int(file.read().split()[1]) * _PAGE
+            self._cell.rss = self._rss = int(file.read().split()[1]) * _PAGE

@@ -4,9 +4,10 @@ A frame is a header of 24 bytes and a payload: up to 64 KiB in the same packet; 
 memory whose descriptor goes beside it (a packet above the socket's buffer fails with EMSGSIZE); in fragments if no
 descriptor is to be had.
 
-The two directions differ in one thing. To the worker, a descriptor goes in the packet of its header, so that each read
-takes a whole frame: the coordinator may take unread frames back from the worker's end of the socket. To the
-coordinator, the header goes first and the descriptor in a packet of its own, so that it can make room for that.
+Reading descriptors costs 2 µs more than reading bytes, so a packet with descriptors is announced. The two directions
+differ in how. To the worker, a frame `EXPECT` goes before and the descriptors are in the packet of the frame itself:
+each read takes a whole frame, since the coordinator may take unread frames back from the worker's end of the socket. To
+the coordinator, the frame goes first and its descriptors in a packet after it, for which room can be made.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ INLINE = 64 << 10
 _MAGIC = 0xFA15
 _VERSION = 1
 _HEADER = struct.Struct("<HBBHHIIQ")
+_PACK = _HEADER.pack
 _MASK = 0xFFFFFFFF
 _FRAGMENT = 1 << 15
 _QUIET = int(getattr(socket, "MSG_NOSIGNAL", 0))
@@ -46,6 +48,7 @@ class Kind:
     CHUNK = 3
     ATTACH = 4  # either way: descriptors that later frames mention
     STOP = 5
+    EXPECT = 6  # the next frame has descriptors
     READY = 16  # to the coordinator
     RESULTS = 17
     RETURNED = 18  # the rest of a chunk, unstarted
@@ -157,7 +160,8 @@ class Channel:
 
     def post(self, kind: int, payload: bytes, chunk: int = 0, flags: int = 0) -> None:
         """Send a frame of at most 64 KiB."""
-        packet = self._header(kind, flags, 0, chunk & _MASK, len(payload)) + payload
+        self._sent = sent = (self._sent + 1) & _MASK
+        packet = _PACK(_MAGIC, _VERSION, kind, flags, 0, chunk & _MASK, sent, len(payload)) + payload
         if self._outbox:
             self._outbox.append(_Packet((packet,)))
             return
@@ -185,11 +189,13 @@ class Channel:
                 raise
             yield from self._fragments(kind, parts, length, labels)
             return
+        expect = self._header(Kind.EXPECT, 0, 0, 0, 0) if self._role is Role.COORDINATOR else b""
         header = self._header(kind, flags, len(held), chunk, length)
         if self._role is Role.WORKER:
             yield _Packet((header,))
             yield _Packet((b"\0",), tuple(held))
         else:
+            yield _Packet((expect,))
             yield _Packet((header,), tuple(held))
 
     def _fragments(
@@ -246,8 +252,6 @@ class Channel:
             size = self._sock.recv_into(self._buffer)
         except BlockingIOError:
             return None
-        except ConnectionResetError:
-            raise EOFError("the other end of the socket is gone") from None
         kind, flags, fds, chunk, length = self._open(size)
         if fds:
             self._awaited = Frame(kind, flags, chunk, self._buffer[:0]), length
@@ -256,10 +260,13 @@ class Channel:
         return frame if length == size - _HEADER.size else self._gather(frame, length)
 
     def await_frame(self) -> Frame:
-        """Worker: wait for the next frame. Raises like `receive`."""
-        while (frame := self._receive_whole(0)) is None:  # a fragment of a larger frame
-            continue
-        return frame
+        """Worker: wait for the next frame; one whose descriptors are lost comes with ``cut``. Raises like `receive`."""
+        while True:
+            frame = self._receive_bytes()
+            if frame is not None and frame.kind == Kind.EXPECT:
+                frame = self._receive_whole(0)
+            if frame is not None:  # else it was a fragment of a larger frame
+                return frame
 
     def take_back(self) -> Frame | None:
         """Return the next frame that the worker has not read yet, if there is one; it will not see it.
@@ -268,14 +275,19 @@ class Channel:
         """
         return self._receive_whole(_AT_ONCE)
 
+    def _receive_bytes(self) -> Frame | None:
+        size = self._sock.recv_into(self._buffer)
+        kind, flags, fds, chunk, length = self._open(size)
+        frame = Frame(kind, flags, chunk, self._buffer[_HEADER.size : size])
+        if fds:  # its announcement was taken back, but not the frame
+            return frame._replace(cut=True)
+        return frame if length == size - _HEADER.size else self._gather(frame, length)
+
     def _receive_whole(self, flags: int) -> Frame | None:
-        """Read a packet and the descriptors in it; a frame whose descriptors were cut off comes with ``cut``."""
         try:
             size, ancillary, seen, _ = self._sock.recvmsg_into([self._buffer], _memfd.ROOM, _CLOEXEC | flags)
         except BlockingIOError:
             return None
-        except ConnectionResetError:
-            raise EOFError("the other end of the socket is gone") from None
         kind, flags, expected, chunk, length = self._open(size)
         frame = Frame(kind, flags, chunk, self._buffer[_HEADER.size : size])
         if expected:

@@ -20,7 +20,14 @@ from fanwise.backends.process._cell import Cell, Phase
 from fanwise.backends.process._ends import KIND, WorkerEnds
 from fanwise.backends.process._guard import Raised, attempt, exit_after
 from fanwise.backends.process._isolation import run_apart
-from fanwise.backends.process._messages import FunctionOptions, Range, decode_attachments, decode_chunk
+from fanwise.backends.process._messages import (
+    BARE_CHUNK,
+    SECTIONS,
+    FunctionOptions,
+    Range,
+    decode_attachments,
+    decode_chunk,
+)
 from fanwise.backends.process._output import Capture
 from fanwise.backends.process._running import Job, Part, Runner
 from fanwise.backends.process._sections import join, split
@@ -100,7 +107,7 @@ class Worker:
 
     def _begin(self, setup: Setup, initializer: Initializer | None) -> bool:
         """Take over the caller's state and run the initializer; whether that went well."""
-        begun = attempt(partial(self._prepare, setup, initializer), BaseException)
+        begun = attempt(self._prepare, setup, initializer, caught=BaseException)
         if isinstance(begun, Raised):
             self._channel.send(Kind.BROKEN, join([_exceptions.encode(begun.error)]))
             return False
@@ -126,6 +133,7 @@ class Worker:
                 return
             if frame.kind == Kind.CHUNK and not frame.cut:
                 self._on_chunk(frame)
+                self._restore()
             elif frame.kind == Kind.STOP:
                 return
             else:
@@ -133,8 +141,9 @@ class Worker:
 
     def _handle(self, frame: Frame) -> None:
         if frame.cut:
-            flags = CUT | (FAULTY_FUNCTION if frame.kind == Kind.FUNCTION else 0)
-            self._channel.send(Kind.REFUSED, chunk=frame.chunk, flags=flags)
+            if frame.kind != Kind.ATTACH:  # a chunk that misses attachments is refused when it comes
+                flags = CUT | (FAULTY_FUNCTION if frame.kind == Kind.FUNCTION else 0)
+                self._channel.send(Kind.REFUSED, chunk=frame.chunk, flags=flags)
         elif frame.kind == Kind.FUNCTION:
             self._on_function(frame)
         elif frame.kind == Kind.ATTACH:
@@ -142,7 +151,7 @@ class Worker:
                 _pickling.attach(attachment)
 
     def _on_function(self, frame: Frame) -> None:
-        loaded = attempt(partial(self._load_function, frame))
+        loaded = attempt(self._load_function, frame)
         if isinstance(loaded, Raised):
             self._refuse(frame.chunk, FAULTY_FUNCTION, loaded.error)
             return
@@ -167,43 +176,61 @@ class Worker:
         self._channel.send(Kind.REFUSED, join([_exceptions.encode(error)]), chunk=chunk, flags=flags)
 
     def _on_chunk(self, frame: Frame) -> None:
+        if not self._is_done_swiftly(frame):
+            self._run(frame, monotonic())
+
+    def _is_done_swiftly(self, frame: Frame) -> bool:
+        """Run the chunk, if it is a bare one of one item and nothing special: the most frequent case."""
+        payload = frame.payload
+        if frame.flags & SECTIONS or self._tasks_left is not None:
+            return False
         began = monotonic()
+        number, turn, first, count = BARE_CHUNK.unpack_from(payload)
+        function = self._functions.get(number)
+        if count != 1 or function is None or function.isolate:
+            return False
+        pickled = payload[BARE_CHUNK.size :]
+        items = attempt(_pickling.loads, pickled) if pickled else attempt(self._take_items, first, 1)
+        if isinstance(items, Raised):
+            return False
+        self._capture.active = function.capture
+        self._runner.run_one(frame.chunk, turn, function, first, items, (monotonic() - began, len(payload)))
+        return True
+
+    def _run(self, frame: Frame, began: float) -> None:
         head = decode_chunk(frame)
         function = self._functions.get(head.function)
         if function is None:  # its function was taken back and is on its way again
             self._parked.append(frame._replace(payload=memoryview(bytes(frame.payload)), lasting=False))
             return
         parts = [self._load(part) for part in head.ranges]
-        codec = monotonic() - began
-        if len(parts) == 1 and self._tasks_left is None and not function.isolate:
-            only = parts[0]
-            if only.error is None and len(only.items) == 1:
-                self._capture.active = function.capture
-                self._runner.run_one(frame.chunk, head.attempt, function, only, codec, len(frame.payload))
-                self._restore()
-                return
         refused = next((p.error for p, r in zip(parts, head.ranges, strict=True) if p.error and r.items > 1), None)
         if refused is not None:
             self._refuse(frame.chunk, 0, refused)
             return
-        job = Job(frame.chunk, head.attempt, function, parts, codec, len(frame.payload))
-        self._run(job if self._tasks_left is None else job.within(self._tasks_left))
-        self._restore()
+        job = Job(frame.chunk, head.attempt, function, parts, monotonic() - began, len(frame.payload))
+        self._capture.active = function.capture
+        if self._tasks_left is not None:
+            job = job.within(self._tasks_left)
+        if function.isolate:
+            self._run_isolated(job)
+        elif job.parts:
+            self._runner.run(job)
+            self._count(sum(part.end - part.first for part in job.parts))
 
     def _load(self, part: Range) -> Part:
         if part.section is not None:
-            items = attempt(partial(_pickling.loads, *part.section))
+            items = attempt(_pickling.loads, *part.section)
         else:
-            assert self._take is not None
-            items = attempt(partial(self._take, part.first, part.items))
+            items = attempt(self._take_items, part.first, part.items)
         return Part(part.first, error=items.error) if isinstance(items, Raised) else Part(part.first, items)
 
-    def _run(self, job: Job) -> None:
-        self._capture.active = job.function.capture
-        if not job.function.isolate:
-            self._runner.run(job)
-            self._count(sum(part.end - part.first for part in job.parts))
-            return
+    def _take_items(self, first: int, count: int) -> Sequence[Any]:
+        """Items that this worker has inherited."""
+        assert self._take is not None
+        return self._take(first, count)
+
+    def _run_isolated(self, job: Job) -> None:
         for alone in job.singly():
             if self._runner.halted():
                 self._runner.give_back(job.chunk, alone.parts[0].first)
