@@ -24,7 +24,9 @@ def cli_reference() -> str:
     parts = ["# Command line\n\nMade from the commands themselves.\n"]
     for name in COMMANDS:
         command = load(name)
-        with click.Context(command, info_name=f"fanwise {name}", max_content_width=100) as context:
+        with click.Context(
+            command, info_name=f"fanwise {name}", max_content_width=100, help_option_names=["-h", "--help"]
+        ) as context:
             parts.append(f"\n## fanwise {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "".join(parts)
 
