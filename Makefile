@@ -6,10 +6,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts shape docs bench soak dist clean
+.PHONY: help setup demo test test-all lint types contracts shape docs bench soak dist clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fanwise needs Python 3.11 or newer; try: make PYTHON=python3.12")'
@@ -32,8 +32,11 @@ setup: $(VENV)/.all  ## make .venv with every extra but ray, and the tools
 demo: $(VENV)/.demo  ## run the main jobs on real input, as a loop and with fanwise
 	@$(BIN)/fanwise demo --out demo-report
 
-test: $(VENV)/.all  ## run all tests in parallel, with branch coverage
+test: $(VENV)/.all  ## run the tests in parallel, without those marked slow or faults
 	@$(BIN)/python -m tests.run_all
+
+test-all: $(VENV)/.all  ## run slow tests and faults too, and measure branch coverage
+	@$(BIN)/python -m tests.run_all --all
 
 lint: $(VENV)/.all  ## ruff, types, import contracts, dead code
 	@$(BIN)/ruff format --check --quiet .
