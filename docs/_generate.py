@@ -55,7 +55,8 @@ def readme_table(measured: dict[str, Any]) -> str:
     lines = ["| work | loop | `fanwise.map` | |", "|---|---|---|---|"]
     for what, loop, ours in rows(measured):
         gain = loop / ours
-        verdict = f"{gain:.2f}× faster" if gain > 1.1 else f"stays in one process, + {seconds(max(0.0, ours - loop))}"
+        stays = f"stays in one process, + {seconds(max(0.0, ours - loop))}"
+        verdict = f"{gain:.2f}× faster" if gain > 1.1 else stays if loop < 0.1 else "no core was free"
         lines.append(f"| {what} | {seconds(loop)} | {seconds(ours)} | {verdict} |")
     return "\n".join(lines) + "\n"
 
