@@ -84,6 +84,7 @@ class ProcessCrew:
         self._oom_kills = _death.oom_kills()
         self._by_value = False
         self._is_closed = False
+        self._owner = os.getpid()
         enter(self)
 
     def start(self, count: int) -> None:
@@ -212,6 +213,8 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._poller.wait(0 if self._events else timeout)
+        elif self._owner != os.getpid():
+            raise BackendError("these workers belong to another process")
         events, self._events = self._events, []
         return events
 
