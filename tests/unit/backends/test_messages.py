@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
@@ -116,6 +117,23 @@ def test_a_value_that_fails_to_load_is_one_failure() -> None:
 class Refuses:
     def __reduce__(self) -> Any:
         return divmod, (1, 0)
+
+
+def test_results_pickled_singly_come_as_one_batch() -> None:
+    results = Results(0, 1)
+    results.add(streak(0, [Pair(1), Pair(2), Pair(3)], [0.5, 0.25, 0.125]))
+    results.add(streak(3, ["plain", "text"], [1.0, 2.0]))
+    results.say([(1, "stdout", "x"), (4, "stdout", "y")])
+    (batch,), _ = decode_results(frame(encode_results(results, None)), 9)
+    assert isinstance(batch, Batch)
+    assert batch.values == [Pair(1), Pair(2), Pair(3), "plain", "text"]
+    assert batch.seconds == (0.5, 0.25, 0.125, 1.0, 2.0)
+    assert [(o.index, o.output) for o in batch.outcomes()] == [(0, ""), (1, "x"), (2, ""), (3, ""), (4, "y")]
+
+
+@dataclass
+class Pair:
+    x: int
 
 
 def test_bare_results_are_a_batch_with_its_statistics() -> None:

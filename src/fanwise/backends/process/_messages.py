@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from math import isnan, nan
 from typing import Any, NamedTuple
 
@@ -232,7 +233,7 @@ def decode_results(frame: Frame, worker: int | None) -> tuple[tuple[Settled, ...
     groups = list(_groups(head.data[at:], sections))
     said = tuple(Said(*piece) for group in groups if group.kind == _SAID for piece in loads(*group.section))
     settled = _settle([group for group in groups if group.kind != _SAID], first, attempt, worker, said)
-    return tuple(settled), stats
+    return tuple(_merge(settled)), stats
 
 
 def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
@@ -280,6 +281,24 @@ def _settle(
                     traceback=text,
                 )
         index += group.items
+
+
+def _merge(settled: Iterable[Settled]) -> Iterator[Settled]:
+    """One batch for neighbouring batches: results that were pickled singly come as one of one item each."""
+    for _, run in groupby(settled, lambda record: isinstance(record, Batch)):
+        records = list(run)
+        batches = [record for record in records if isinstance(record, Batch)]
+        if len(batches) > 1:
+            values = [value for batch in batches for value in batch.values]
+            seconds = tuple([cost for batch in batches for cost in _costs(batch)])
+            said = tuple([said for batch in batches for said in batch.said])
+            yield replace(batches[0], values=values, seconds=seconds, said=said)
+        else:
+            yield from records
+
+
+def _costs(batch: Batch) -> Sequence[float]:
+    return [batch.seconds] * len(batch) if isinstance(batch.seconds, float) else batch.seconds
 
 
 def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:
