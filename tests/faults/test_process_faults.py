@@ -256,6 +256,18 @@ def test_finished_items_survive_the_death_of_their_chunk(backend: ProcessBackend
     crew.close(kill=True)
 
 
+def test_a_worker_that_dies_idle_says_so(backend: ProcessBackend) -> None:
+    crew = backend.hire(work(identity, [1, 2], inheritable=True), 1, RealClock())
+    driver = Driver(crew, 1)
+    (worker,) = driver.ready()
+    crew.send(worker, chunks_of(2, 2)[0])
+    driver.hear(ChunkFinished)
+    os.kill(driver.hear(WorkerReady)[0].pid, signal.SIGKILL)
+    (died,) = driver.hear(WorkerDied)
+    crew.close(kill=False)
+    assert (died.idle, died.index) == (True, None)
+
+
 def test_the_last_words_of_a_worker_are_reported(backend: ProcessBackend) -> None:
     def complain(_: int) -> None:
         os.write(2, b"free(): invalid pointer\n")

@@ -357,7 +357,7 @@ class ProcessCrew:
                 self._on_returned(link, chunk, flight.reached)
             return WorkerRetired(now, link.number)
         output = "".join(reader.tail for reader in link.outputs.values())
-        return WorkerDied(now, link.number, reason, index, words, output)
+        return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
 
     def _stillborn(self, now: float, link: Link, reason: str) -> StartFailed:
         if link.broken is not None:

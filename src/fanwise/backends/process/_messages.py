@@ -62,7 +62,7 @@ _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
 _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
 _ATTACHMENT = struct.Struct("<16sQ")
-_FIXED_STATS = 7
+_FIXED_STATS = 8
 
 _OK, _FAILED, _SAID = 0, 1, 2
 
@@ -198,12 +198,13 @@ def encode_bare_results(
 
 
 def _flat_stats(s: ChunkStats) -> list[float]:
-    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, len(s.slowest)]
+    least = nan if s.least is None else s.least
+    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.slowest)]
     return [*fixed, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
 
 
 def _stats(words: Sequence[float]) -> ChunkStats:
-    busy, cpu, codec, bytes_in, bytes_out, rss, slow = words[:_FIXED_STATS]
+    busy, cpu, codec, bytes_in, bytes_out, rss, least, slow = words[:_FIXED_STATS]
     pairs = list(zip(words[_FIXED_STATS::2], words[_FIXED_STATS + 1 :: 2], strict=True))
     return ChunkStats(
         busy=busy,
@@ -214,6 +215,7 @@ def _stats(words: Sequence[float]) -> ChunkStats:
         rss=int(rss),
         slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
         costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
+        least=None if isnan(least) else least,
     )
 
 
@@ -243,7 +245,7 @@ def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[
     if len(values) != items:
         raise ValueError(f"{items} results are announced, {len(values)} have come")
     costs = ((bin_of(mean), items),)
-    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs)
+    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
     return (Batch(first, values, mean, worker, attempt),), stats
 
 
