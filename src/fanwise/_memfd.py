@@ -19,6 +19,7 @@ import socket
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 __all__ = [
     "CLOEXEC",
@@ -183,7 +184,8 @@ def _counted(mapped: mmap.mmap) -> mmap.mmap:
 def load(fd: int, size: int) -> memoryview:
     """The writable content of a segment: mapped if it is large and maps are to be had, else read. ``fd`` stays open."""
     if size >= MAP_FROM and len(_live_maps) < _maps_allowed():
-        return memoryview(map_copy(fd, size))
+        with suppress(OSError):  # no descriptor is free for the duplicate that the map would keep
+            return memoryview(map_copy(fd, size))
     content = bytearray(size)
     view = memoryview(content)
     at = 0

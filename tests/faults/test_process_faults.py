@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +23,15 @@ from tests.crew_driver import PATIENCE_S, Driver, RealClock, Rescuer, chunks_of,
 from fanwise.backends.process import ProcessBackend
 from fanwise.errors import BackendError, NotPicklableError
 from fanwise.records.outcomes import Failed, Ok
-from fanwise.records.scheduling import ChunkFinished, Printed, StartFailed, WorkerDied, WorkerReady
+from fanwise.records.scheduling import (
+    Chunk,
+    ChunkFinished,
+    ChunkReturned,
+    Printed,
+    StartFailed,
+    WorkerDied,
+    WorkerReady,
+)
 from fanwise.testing import BadException, Exit, Hang, Kill, Raise, Scripted, Unpicklable
 
 # pytest-timeout watches every test from a thread of its own, which takes no lock that a fork would copy
@@ -246,6 +256,18 @@ def test_finished_items_survive_the_death_of_their_chunk(backend: ProcessBackend
     crew.close(kill=True)
 
 
+def test_a_worker_that_dies_idle_says_so(backend: ProcessBackend) -> None:
+    crew = backend.hire(work(identity, [1, 2], inheritable=True), 1, RealClock())
+    driver = Driver(crew, 1)
+    (worker,) = driver.ready()
+    crew.send(worker, chunks_of(2, 2)[0])
+    driver.hear(ChunkFinished)
+    os.kill(driver.hear(WorkerReady)[0].pid, signal.SIGKILL)
+    (died,) = driver.hear(WorkerDied)
+    crew.close(kill=False)
+    assert (died.idle, died.index) == (True, None)
+
+
 def test_the_last_words_of_a_worker_are_reported(backend: ProcessBackend) -> None:
     def complain(_: int) -> None:
         os.write(2, b"free(): invalid pointer\n")
@@ -426,3 +448,171 @@ def test_a_child_forked_by_the_caller_has_a_closed_copy(backend: ProcessBackend)
     driver.hear(ChunkFinished)
     assert len(driver.outcomes()) == 2
     crew.close(kill=False)
+
+
+class TestWithFewDescriptors:
+    """Descriptors are scarce in the caller, or in a worker: large things still arrive."""
+
+    SIZE = 3 << 20
+
+    @pytest.fixture
+    def scarce(self) -> Iterator[Callable[[], None]]:
+        """Takes all descriptors of the caller but a few."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        held: list[int] = []
+
+        def take() -> None:
+            highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(os.dup(0))
+
+        yield take
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def test_a_caller_without_descriptors_gets_large_results(
+        self, backend: ProcessBackend, scarce: Callable[[], None]
+    ) -> None:
+        crew = backend.hire(work(lambda n: bytes(n), [self.SIZE] * 4), 2, RealClock())
+        driver = Driver(crew, 2)
+        workers = driver.ready()
+        scarce()
+        for worker, chunk in zip(workers * 2, chunks_of(4, 1), strict=True):
+            crew.send(worker, chunk)
+        driver.hear(ChunkFinished, 4)
+        crew.close(kill=False)
+        assert {len(o.value) for o in driver.outcomes().values()} == {self.SIZE}
+
+    def test_a_caller_without_descriptors_can_send_large_items(
+        self, backend: ProcessBackend, scarce: Callable[[], None]
+    ) -> None:
+        crew = backend.hire(work(len, [bytes(self.SIZE)] * 2), 1, RealClock())
+        driver = Driver(crew, 1)
+        (worker,) = driver.ready()
+        scarce()
+        crew.send(worker, chunks_of(2, 2)[0])
+        driver.hear(ChunkFinished)
+        crew.close(kill=False)
+        assert {o.value for o in driver.outcomes().values()} == {self.SIZE}
+
+    def test_a_caller_without_descriptors_cannot_start_workers(
+        self, backend: ProcessBackend, scarce: Callable[[], None]
+    ) -> None:
+        crew = backend.hire(work(len, []), 1, RealClock())
+        scarce()
+        crew.start(1)
+        (failed,) = [e for e in crew.wait(0) if isinstance(e, StartFailed)]
+        crew.close(kill=False)
+        assert "Too many open files" in failed.reason
+
+    def test_a_worker_without_descriptors_gets_large_items_in_fragments(self, backend: ProcessBackend) -> None:
+        def exhaust(data: bytes) -> int:
+            with contextlib.suppress(OSError):
+                while True:
+                    os.dup(0)
+            return len(data)
+
+        items = [b"small", *[bytes(self.SIZE)] * 3]
+        crew = backend.hire(work(exhaust, items), 1, RealClock())
+        driver = Driver(crew, 1)
+        outcomes = driver.run(chunks_of(4, 1))
+        crew.close(kill=False)
+        assert [outcomes[i].value for i in range(4)] == [5, *[self.SIZE] * 3]
+
+    def test_a_worker_without_descriptors_can_answer_at_length(self, backend: ProcessBackend) -> None:
+        def exhaust(size: int) -> bytes:
+            with contextlib.suppress(OSError):
+                while True:
+                    os.dup(0)
+            return bytes(size)
+
+        crew = backend.hire(work(exhaust, [self.SIZE]), 1, RealClock())
+        outcomes = Driver(crew, 1).run(chunks_of(1, 1))
+        crew.close(kill=False)
+        assert outcomes[0].value == bytes(self.SIZE)
+
+
+def test_a_crew_in_a_forked_child_says_so(backend: ProcessBackend) -> None:
+    crew = backend.hire(work(identity, [1], inheritable=True), 1, RealClock())
+    Driver(crew, 1).ready()
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            crew.wait(None)
+        except BackendError as error:
+            os.write(tell, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(tell)
+    os.waitpid(pid, 0)
+    assert os.read(told, 1000) == b"these workers belong to another process"
+    os.close(told)
+    crew.close(kill=False)
+
+
+def test_commands_to_a_worker_that_is_gone_or_going_are_ignored(backend: ProcessBackend) -> None:
+    crew = backend.hire(work(identity, [1], inheritable=True), 1, RealClock())
+    driver = Driver(crew, 1)
+    (worker,) = driver.ready()
+    crew.kill(worker, "told to")
+    for act in (
+        lambda: crew.send(worker, chunks_of(1, 1)[0]),
+        lambda: crew.cancel(worker, 7),
+        lambda: crew.retire(worker),
+    ):
+        act()
+    driver.hear(WorkerDied)
+    for act in (
+        lambda: crew.send(worker, chunks_of(1, 1)[0]),
+        lambda: crew.cancel(worker, 7),
+        lambda: crew.kill(worker, ""),
+    ):
+        act()
+    assert crew.wait(0) == []
+    assert crew.sizes() == {}
+    crew.close(kill=False)
+
+
+def test_sizes_are_those_of_live_workers(backend: ProcessBackend) -> None:
+    crew = backend.hire(work(identity, [1], inheritable=True), 2, RealClock())
+    workers = Driver(crew, 2).ready()
+    sizes = crew.sizes()
+    crew.close(kill=False)
+    assert set(sizes) == set(workers)
+    assert all(size > 1 << 20 for size in sizes.values())
+
+
+def test_a_full_socket_is_no_obstacle(backend: ProcessBackend) -> None:
+    """More is sent than a socket holds, to a worker that is busy; nothing blocks and nothing is lost."""
+    items: list[Any] = [b"x" * 60_000] * 40
+    crew = backend.hire(work(len, items), 1, RealClock())
+    driver = Driver(crew, 1)
+    (worker,) = driver.ready()
+    for chunk in chunks_of(40, 1):
+        crew.send(worker, chunk)
+    driver.hear(ChunkFinished, 40)
+    crew.close(kill=False)
+    assert {o.value for o in driver.outcomes().values()} == {60_000}
+
+
+def test_chunks_behind_a_long_item_are_taken_back_in_any_order(backend: ProcessBackend, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    items = [str(tmp_path / "fifo"), *[""] * 6]
+    crew = backend.hire(work(lambda path: path and Path(path).read_text(), items, single=True), 1, RealClock())
+    driver = Driver(crew, 1)
+    (worker,) = driver.ready()
+    crew.send(worker, Chunk(1, 0, 1))
+    for chunk in (2, 3, 4):
+        crew.send(worker, Chunk(chunk, chunk, 1))
+    with open(tmp_path / "fifo", "w") as writer:
+        crew.cancel(worker, 3)
+        (returned,) = driver.hear(ChunkReturned)
+        writer.write("now")
+    driver.hear(ChunkFinished, 3)
+    crew.close(kill=False)
+    assert returned.chunk == 3
+    assert sorted(driver.outcomes()) == [0, 2, 4]

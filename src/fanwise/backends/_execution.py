@@ -202,7 +202,8 @@ class Tally:
             costs = [(seconds[offset], first + offset) for offset in (*alone, *(begin for begin, _ in blocks))]
             slowest = sorted([*slowest, *costs], reverse=True)[:_SLOWEST]
         top = tuple([(index, cost) for cost, index in slowest])
-        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())))
+        least = min([min(seconds) for _, seconds, _ in self._spans if seconds], default=None)
+        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least)
 
 
 def _outside(blocks: Sequence[tuple[int, int]], end: int) -> list[int]:

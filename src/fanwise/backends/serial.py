@@ -58,7 +58,7 @@ class SerialCrew:
         self._events: list[Event] = []
         self._awake = threading.Event()
         self._interrupted = False
-        self._attempt = 1
+        self._worker, self._attempt = 0, 1
         self._streak = Streak(0)
         self._at: tuple[int, int, float] | None = None
 
@@ -114,7 +114,7 @@ class SerialCrew:
             self._run(worker, chunk)
 
     def _run(self, worker: int, chunk: Chunk) -> None:
-        self._attempt = chunk.attempt
+        self._worker, self._attempt = worker, chunk.attempt
         tally, began = Tally(), time.thread_time()
         reached = chunk.first
         try:
@@ -146,7 +146,7 @@ class SerialCrew:
 
     def mark(self, index: int, count: int, now: float) -> None:
         """Remember the item now running."""
-        self._at = (1, index, now)
+        self._at = self._worker, index, now
 
     def halted(self) -> bool:
         """Stop at an interrupt."""

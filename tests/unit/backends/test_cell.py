@@ -44,11 +44,13 @@ def test_an_item_that_is_over_is_still_the_one_to_blame(both: tuple[Cell, Cell, 
     assert coordinator.running()[1:] == (2**64 - 1, 0)
 
 
-def test_no_item_of_a_block_is_to_blame(both: tuple[Cell, Cell, int]) -> None:
+def test_a_block_is_at_work_until_it_is_sent(both: tuple[Cell, Cell, int]) -> None:
     worker, coordinator, _ = both
     worker.mark(5, 20, 1.0)
     worker.settle()
-    assert coordinator.running()[1:] == (2**64 - 1, 0)
+    assert coordinator.running() == (1.0, 5, 20)
+    worker.rest()
+    assert coordinator.running() == (0.0, 2**64 - 1, 0)
 
 
 def test_size_phase_and_frames_do_not_touch_each_other(both: tuple[Cell, Cell, int]) -> None:

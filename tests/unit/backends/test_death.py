@@ -31,7 +31,7 @@ TEXT = SEGFAULT.format(stdlib=_death._LIBRARY, ours=_death._OURS)
     [
         (3, "", "exit code 3"),
         (0, "", "exit code 0"),
-        (None, "", "gone together with the process that had started it"),
+        (None, "", "gone; somebody else has collected its exit code"),
         (-signal.SIGSEGV, TEXT, "SIGSEGV in step, model.py:88"),
         (-signal.SIGABRT, "", "SIGABRT"),
         (-signal.SIGSEGV, TEXT.replace('"/home/u/model.py"', '"/venv/site-packages/x.py"'), "SIGSEGV in call, c.py:7"),

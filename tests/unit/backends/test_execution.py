@@ -166,6 +166,7 @@ def test_a_tally_adds_up(spans: list[tuple[float, int, bool]], failed: list[floa
     assert dict(stats.costs) == Counter(map(bin_of, every))
     assert [c for _, c in stats.slowest] == sorted([*(c for c, _, _ in spans), *failed], reverse=True)[:3]
     assert (stats.cpu, stats.codec, stats.bytes_in, stats.bytes_out, stats.rss) == (0.5, 0.25, 1, 2, 3)
+    assert stats.least == min(every, default=None)
     for index, cost in stats.slowest:
         assert cost == (failed[index - 1000] if index >= 1000 else streak.seconds[index - 100])
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 import struct
 import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.backends._execution import Failure, Streak
+from fanwise.backends._execution import Failure, Streak, bin_of
 from fanwise.backends.process._crew import _GARBLED
 from fanwise.backends.process._messages import (
     BARE_CHUNK,
@@ -74,7 +75,7 @@ def test_attachments_are_matched_with_their_descriptors() -> None:
     assert got == [Attachment(b"0123456789abcdef", 30, 100), Attachment(b"fedcba9876543210", 40, 1 << 40)]
 
 
-STATS = ChunkStats(0.5, 0.25, 0.125, 10, 20, 30, ((3, 0.5), (1, 0.25)), ((2, 5), (30, 1)))
+STATS = ChunkStats(0.5, 0.25, 0.125, 10, 20, 30, ((3, 0.5), (1, 0.25)), ((2, 5), (30, 1)), 0.125)
 
 
 def test_results_of_all_kinds_come_back_in_order() -> None:
@@ -95,6 +96,11 @@ def test_results_of_all_kinds_come_back_in_order() -> None:
     assert type(second.error) is NotPicklableError
     assert "the result is a _thread.lock" in str(second.error)
     assert third == Batch(15, [{1j}], 3.0, 99, 2, (Said(15, "log", {"msg": "z"}),))
+
+
+def test_a_least_cost_that_is_not_known_stays_so() -> None:
+    stats = replace(STATS, least=None)
+    assert decode_results(frame(encode_results(Results(0, 1), stats)), None) == ((), stats)
 
 
 def test_results_in_between_have_no_statistics() -> None:
@@ -118,11 +124,28 @@ class Refuses:
         return divmod, (1, 0)
 
 
+def test_results_pickled_singly_come_as_one_batch() -> None:
+    results = Results(0, 1)
+    results.add(streak(0, [Pair(1), Pair(2), Pair(3)], [0.5, 0.25, 0.125]))
+    results.add(streak(3, ["plain", "text"], [1.0, 2.0]))
+    results.say([(1, "stdout", "x"), (4, "stdout", "y")])
+    (batch,), _ = decode_results(frame(encode_results(results, None)), 9)
+    assert isinstance(batch, Batch)
+    assert batch.values == [Pair(1), Pair(2), Pair(3), "plain", "text"]
+    assert batch.seconds == (0.5, 0.25, 0.125, 1.0, 2.0)
+    assert [(o.index, o.output) for o in batch.outcomes()] == [(0, ""), (1, "x"), (2, ""), (3, ""), (4, "y")]
+
+
+@dataclass
+class Pair:
+    x: int
+
+
 def test_bare_results_are_a_batch_with_its_statistics() -> None:
     payload = encode_bare_results((10, 2, 4, 0.25), 0.5, 0.125, (10, 20, 30), pickle.dumps([1, 2, 3, 4]))
     settled, stats = decode_bare_results(memoryview(payload), 9)
     assert settled == (Batch(10, [1, 2, 3, 4], 0.25, 9, 2),)
-    assert stats == ChunkStats(1.0, 0.5, 0.125, 10, 20, 30, ((10, 0.25),), ((21, 4),))
+    assert stats == ChunkStats(1.0, 0.5, 0.125, 10, 20, 30, ((10, 0.25),), ((bin_of(0.25), 4),), 0.25)
 
 
 def test_only_one_plain_small_batch_is_bare() -> None:

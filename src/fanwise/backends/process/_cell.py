@@ -67,7 +67,8 @@ class Cell:
     def settle(self) -> None:
         """Worker: the item just run is over, but not yet sent: it is still the one to blame for a death."""
         start, index, count = _RUNNING.unpack_from(self._view, 0)
-        _RUNNING.pack_into(self._view, 0, start, index if count == 1 else _NOWHERE, 0)
+        if count == 1:
+            _RUNNING.pack_into(self._view, 0, start, index, 0)
 
     def rest(self) -> None:
         """Worker: everything has been sent."""

@@ -84,6 +84,7 @@ class ProcessCrew:
         self._oom_kills = _death.oom_kills()
         self._by_value = False
         self._is_closed = False
+        self._owner = os.getpid()
         enter(self)
 
     def start(self, count: int) -> None:
@@ -212,6 +213,8 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._poller.wait(0 if self._events else timeout)
+        elif self._owner != os.getpid():
+            raise BackendError("these workers belong to another process")
         events, self._events = self._events, []
         return events
 
@@ -354,7 +357,7 @@ class ProcessCrew:
                 self._on_returned(link, chunk, flight.reached)
             return WorkerRetired(now, link.number)
         output = "".join(reader.tail for reader in link.outputs.values())
-        return WorkerDied(now, link.number, reason, index, words, output)
+        return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
 
     def _stillborn(self, now: float, link: Link, reason: str) -> StartFailed:
         if link.broken is not None:

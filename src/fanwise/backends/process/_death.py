@@ -31,7 +31,7 @@ def describe(code: int | None, last_words: str, rss: int, *, out_of_memory: bool
         Whether the kernel has killed something for want of memory since the worker started.
     """
     if code is None:
-        return "gone together with the process that had started it"
+        return "gone; somebody else has collected its exit code"
     if code >= 0:
         return f"exit code {code}"
     name = _signal_name(-code)

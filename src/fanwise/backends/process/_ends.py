@@ -17,7 +17,7 @@ from fanwise.backends.process._cell import make_page
 
 __all__ = ["CallerEnds", "Entered", "WorkerEnds", "enter", "fork_gate", "open_ends"]
 
-KIND = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_STREAM)
+KIND = getattr(socket, "SOCK_SEQPACKET", 0)  # missing on Windows, where this module must be importable
 
 
 class Entered(Protocol):

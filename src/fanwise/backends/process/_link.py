@@ -98,8 +98,14 @@ class Link:
     def suspect(self) -> int | None:
         """The item that a death is to be blamed on: the one being run, or being sent; None if it was one of a block."""
         _, index, count = self.cell.running()
-        is_open = any(f.reached <= index < f.chunk.first + f.chunk.count for f in self.in_flight.values())
-        return index if is_open and count <= 1 else None
+        return index if count <= 1 and self._is_open(index) else None
+
+    def is_at_work(self) -> bool:
+        """Whether it has begun an item that is not settled."""
+        return self._is_open(self.cell.running()[1])
+
+    def _is_open(self, index: int) -> bool:
+        return any(f.reached <= index < f.chunk.first + f.chunk.count for f in self.in_flight.values())
 
     def rss(self) -> int:
         """Resident bytes now; the worker's own last figure where there is no /proc."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from math import isnan, nan
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
 _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
 _ATTACHMENT = struct.Struct("<16sQ")
-_FIXED_STATS = 7
+_FIXED_STATS = 8
 
 _OK, _FAILED, _SAID = 0, 1, 2
 
@@ -197,12 +198,13 @@ def encode_bare_results(
 
 
 def _flat_stats(s: ChunkStats) -> list[float]:
-    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, len(s.slowest)]
+    least = nan if s.least is None else s.least
+    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.slowest)]
     return [*fixed, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
 
 
 def _stats(words: Sequence[float]) -> ChunkStats:
-    busy, cpu, codec, bytes_in, bytes_out, rss, slow = words[:_FIXED_STATS]
+    busy, cpu, codec, bytes_in, bytes_out, rss, least, slow = words[:_FIXED_STATS]
     pairs = list(zip(words[_FIXED_STATS::2], words[_FIXED_STATS + 1 :: 2], strict=True))
     return ChunkStats(
         busy=busy,
@@ -213,6 +215,7 @@ def _stats(words: Sequence[float]) -> ChunkStats:
         rss=int(rss),
         slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
         costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
+        least=None if isnan(least) else least,
     )
 
 
@@ -232,7 +235,7 @@ def decode_results(frame: Frame, worker: int | None) -> tuple[tuple[Settled, ...
     groups = list(_groups(head.data[at:], sections))
     said = tuple(Said(*piece) for group in groups if group.kind == _SAID for piece in loads(*group.section))
     settled = _settle([group for group in groups if group.kind != _SAID], first, attempt, worker, said)
-    return tuple(settled), stats
+    return tuple(_merge(settled)), stats
 
 
 def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
@@ -242,7 +245,7 @@ def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[
     if len(values) != items:
         raise ValueError(f"{items} results are announced, {len(values)} have come")
     costs = ((bin_of(mean), items),)
-    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs)
+    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
     return (Batch(first, values, mean, worker, attempt),), stats
 
 
@@ -280,6 +283,24 @@ def _settle(
                     traceback=text,
                 )
         index += group.items
+
+
+def _merge(settled: Iterable[Settled]) -> Iterator[Settled]:
+    """One batch for neighbouring batches: results that were pickled singly come as one of one item each."""
+    for _, run in groupby(settled, lambda record: isinstance(record, Batch)):
+        records = list(run)
+        batches = [record for record in records if isinstance(record, Batch)]
+        if len(batches) > 1:
+            values = [value for batch in batches for value in batch.values]
+            seconds = tuple([cost for batch in batches for cost in _costs(batch)])
+            said = tuple([said for batch in batches for said in batch.said])
+            yield replace(batches[0], values=values, seconds=seconds, said=said)
+        else:
+            yield from records
+
+
+def _costs(batch: Batch) -> Sequence[float]:
+    return [batch.seconds] * len(batch) if isinstance(batch.seconds, float) else batch.seconds
 
 
 def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import warnings
 
@@ -42,7 +41,7 @@ def choose(requested: str | None) -> str:
 
 
 def _is_fork_safe() -> bool:
-    if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open") or threading.active_count() > 1:
+    if threading.active_count() > 1:
         return False
     foreign = _native_threads() - 1
     if foreign <= 0:

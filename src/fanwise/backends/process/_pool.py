@@ -103,8 +103,8 @@ class ProcessBackend:
         return ProcessCrew(work, clock, starter, dispatcher, self._reserve, self._numbering)
 
     def _check_usable(self) -> None:
-        if sys.platform == "win32":
-            raise BackendError("worker processes need Unix sockets, which this system lacks; use backend='thread'")
+        if not sys.platform.startswith("linux"):
+            raise BackendError("worker processes need what Linux offers (packet sockets, memfd); use backend='thread'")
         if self._closed:
             raise BackendError("this process backend is closed")
         if self._owner != os.getpid():

@@ -49,7 +49,12 @@ class Child:
         self.pid = pid
         self.ended = False
         self.code: int | None = None
-        self._fd = os.pidfd_open(pid)
+        try:
+            self._fd = os.pidfd_open(pid)
+        except OSError:  # no descriptor is free: it cannot be looked after
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
 
     def fileno(self) -> int:
         return self._fd
@@ -81,8 +86,13 @@ class Spawned:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
-        self._fd = os.pidfd_open(popen.pid)
         self.ended = False
+        try:
+            self._fd = os.pidfd_open(popen.pid)
+        except OSError:  # no descriptor is free: it cannot be looked after
+            popen.kill()
+            popen.wait()
+            raise
 
     @property
     def code(self) -> int | None:
@@ -101,6 +111,8 @@ class Spawned:
 
     def close(self) -> None:
         os.close(self._fd)
+        if not self.ended:  # the copy of a forked child, whose process this is not
+            self._popen.returncode = 0
 
 
 class Grandchild:
@@ -123,7 +135,7 @@ class Grandchild:
                 news = os.read(self._fd, NEWS.size)
                 number = NEWS.unpack(news)[0] if news else None
                 if number is None:
-                    self.ended = True  # the fork server is gone
+                    self.ended, self.trouble = True, "gone together with the fork server"
                 elif number < 0 and self.pid is None:
                     self.ended, self.trouble = True, f"the fork server cannot fork: {os.strerror(-number)}"
                 elif self.pid is None:
