@@ -79,8 +79,9 @@ def closing_line(end: Closing) -> str:
         said += f" ({_ENDED[end.ended]})"
     if end.settled and end.wall > 0:
         said += f", {rate(end.settled / end.wall)}"
-    if end.workers > 1 and end.wall > 0:
-        gain = end.serial_estimate / end.wall
-        said += f", {plural(end.workers, 'worker')}, {gain:.2f}x one process (estimated)"
+    if end.workers > 1:
+        said += f", {plural(end.workers, 'worker')}"
+        if end.settled and end.wall > 0:
+            said += f", {end.serial_estimate / end.wall:.2f}x one process (estimated)"
     extra = notable(cached=end.cached, resumed=end.resumed, failed=end.failed, lost=end.lost)
     return f"{said}; {', '.join(extra)}" if extra else said

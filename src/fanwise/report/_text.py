@@ -27,7 +27,7 @@ def headline(report: RunReport) -> str:
     said += f" in {duration(report.wall)}"
     if report.workers > 1:
         said += f" on {plural(report.workers, 'worker')}"
-        said += f", {report.speedup:.2f}x one process (estimated)" if report.speedup is not None else ""
+        said += f", {report.speedup:.2f}x one process (estimated)" if report.speedup else ""
     said += _ENDED.get(report.run.status, ", then stopped early" if counts.not_run else "")
     extra = notable(cached=counts.cached, resumed=counts.resumed, failed=counts.failed, lost=counts.lost)
     return f"{said}; {', '.join(extra)}." if extra else f"{said}."

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -17,10 +18,9 @@ def terminal() -> Iterator[Terminal]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
-    """Put the terminal in place for the call only: pytest sets its own streams at the start of it."""
-    terminal = pyfuncitem.funcargs.get("terminal")
-    with pytest.MonkeyPatch.context() as patch:
-        if isinstance(terminal, Terminal):
-            patch.setattr("sys.stdout", terminal.stream)
-            patch.setattr("sys.stderr", terminal.stream)
+    """Put fixtures that stand in for standard streams in place for the call only: pytest sets its own before it."""
+    with ExitStack() as places:
+        for value in pyfuncitem.funcargs.values():
+            if hasattr(value, "in_place"):
+                places.enter_context(value.in_place())
         return (yield)

@@ -8,9 +8,12 @@ import struct
 import termios
 import threading
 import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 import pyte
+import pytest
 
 
 class Terminal:
@@ -26,6 +29,14 @@ class Terminal:
         self._size = columns, rows
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Standard output and standard error are this terminal."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdout", self.stream)
+            patch.setattr("sys.stderr", self.stream)
+            yield
 
     def resize(self, columns: int) -> None:
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))

@@ -70,16 +70,15 @@ def test_while_it_lasts_the_bar_stands_on_the_last_line(terminal):
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
-def test_the_line_never_wraps(columns, monkeypatch):
+def test_the_line_never_wraps(columns):
     terminal = Terminal(columns)
-    monkeypatch.setattr("sys.stdout", terminal.stream)
-    monkeypatch.setattr("sys.stderr", terminal.stream)
-    bar = progress.rich(environ=PLAIN_TERMINAL)
-    bar.start(40, "a rather long label that says what is done here")
-    for event in events()[:-30]:
-        bar.on(event)
-    screen = terminal.screen()
-    bar.finish(report_of(events()))
+    with terminal.in_place():
+        bar = progress.rich(environ=PLAIN_TERMINAL)
+        bar.start(40, "a rather long label that says what is done here")
+        for event in events()[:-30]:
+            bar.on(event)
+        screen = terminal.screen()
+        bar.finish(report_of(events()))
     assert len(screen) == 1
     assert len(screen[0]) < columns
     assert " %" in screen[0]
@@ -119,9 +118,7 @@ def test_lines_of_workers_and_of_the_caller_arrive_whole_once_each_above_the_bar
 
     bar = progress.rich(environ=PLAIN_TERMINAL, clock=clock)
     tall = Terminal(80, 300)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", tall.stream)
-        patch.setattr("sys.stderr", tall.stream)
+    with tall.in_place():
         play(bar, events(), between=speak)
     expected = [line for n in range(40) for line in [f"item {n}"] * 5 + [f"warn {n}"]]
     assert tall.screen() == [
@@ -191,8 +188,7 @@ def test_no_color_moves_without_colours_and_a_terminal_without_it_has_them(termi
     play(progress.rich(environ=PLAIN_TERMINAL | {"NO_COLOR": "1"}), events(failed=(3,)))
     terminal.stream.flush()
     plain = Terminal()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stderr", plain.stream)
+    with plain.in_place():
         play(progress.rich(environ=PLAIN_TERMINAL), events(failed=(3,)))
     terminal.close()
     plain.close()
@@ -309,9 +305,7 @@ def test_both_lines_stay_below_what_is_printed(terminal):
 
     bar = progress.rich("envelope", parts=2, environ=PLAIN_TERMINAL, clock=clock)
     tall = Terminal(90, 200)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdout", tall.stream)
-        patch.setattr("sys.stderr", tall.stream)
+    with tall.in_place():
         play(bar, events(), between=speak)
         play(bar, events(), between=speak)
     closing = "envelope: 80 items in 4.0 s, 20 item/s, 2 workers, 2.00x one process (estimated)"
