@@ -68,7 +68,7 @@ def closing(**changes):
         ),
         ({"missing": 2_000, "ended": "error"}, "search: 0 of 2,000 items in 6.4 s (stopped by an error), 2 workers"),
         ({"ended": "deadline", "workers": 1}, "search: 2,000 items in 6.4 s (stopped early), 312 item/s"),
-        ({"wall": 0.0, "total": 1}, "search: 1 item in 0 s"),
+        ({"wall": 0.0, "total": 1}, "search: 1 item in 0 s, 2 workers"),
         ({"wall": 7_500.0, "workers": 1}, "search: 2,000 items in 2 h 05, 0.27 item/s"),
         (
             {"resumed": 7, "lost": 1, "workers": 1},
