@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ class ReportBuilder:
             Filled in when first read, or at once if that is cheap beside the run.
         """
         facts = facts or RunFacts()
-        make = partial(_report, self._fold, self._kept, at, facts, facts.id or os.urandom(16).hex())
+        facts = replace(facts, id=facts.id or os.urandom(16).hex(), pid=facts.pid or os.getpid())
+        make = partial(_report, self._fold, self._kept, at, facts)
         cost_s = _SETUP_S + _EVENT_S * len(self._kept)
         self._fold, self._kept = None, []
         return make() if cost_s < _SHARE * at else RunReport.when_read(make)
@@ -84,7 +86,7 @@ def _folded(fold: Fold | None, events: list[RunEvent]) -> Fold:
     return fold
 
 
-def _report(fold: Fold | None, events: list[RunEvent], at: float, facts: RunFacts, run_id: str) -> RunReport:
+def _report(fold: Fold | None, events: list[RunEvent], at: float, facts: RunFacts) -> RunReport:
     from fanwise.report._summary import summarise
 
-    return summarise(_folded(fold, events), at, facts, run_id)
+    return summarise(_folded(fold, events), at, facts)

@@ -21,6 +21,8 @@ class RunFacts:
         32 hex digits that name the run; "" makes a random one.
     started_at : float
         Seconds since 1970, UTC, when the run began (``clock.time()``).
+    pid : int or None
+        Process id of the calling process; None is this one.
     backend : str
         ``serial``, ``thread``, ``process``, ``dask``, ``ray`` or ``fallback``; "" is read from the decisions.
     workers : int or None

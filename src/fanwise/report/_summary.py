@@ -26,11 +26,12 @@ _CLOCK_S = 1e-9  # no clock is finer: what is shorter has no length
 _NOT_PLANNED = parts.Decision(0.0, None, "none", "Nothing was decided: no item was run.", {})
 
 
-def summarise(fold: Fold, at: float, facts: RunFacts, run_id: str) -> RunReport:
+def summarise(fold: Fold, at: float, facts: RunFacts) -> RunReport:
     """The report of everything that was added up."""
     from fanwise import __version__
 
     wall = max(at, fold.last_at, 0.0)
+    fold.lanes[0].pid = facts.pid
     host = _host(fold, facts)
     lanes = _lanes(fold, wall, host.name)
     plan = _plan(fold, facts, lanes, host.start_method)
@@ -41,7 +42,7 @@ def summarise(fold: Fold, at: float, facts: RunFacts, run_id: str) -> RunReport:
     retries_s = sum(lane.retries for lane in fold.lanes)
     return RunReport(
         version=__version__,
-        run=_run(fold, facts, run_id, counts),
+        run=_run(fold, facts, counts),
         host=host,
         options=_plain(facts.options),
         plan=plan,
@@ -71,11 +72,11 @@ def _bundle(use: dict[str, Any]) -> parts.BundleUse:
     return parts.BundleUse(**use | {"names": tuple(use["names"])})
 
 
-def _run(fold: Fold, facts: RunFacts, run_id: str, counts: parts.Counts) -> parts.RunInfo:
+def _run(fold: Fold, facts: RunFacts, counts: parts.Counts) -> parts.RunInfo:
     began = datetime.fromtimestamp(facts.started_at, UTC)
     ended = fold.how or ("done" if counts.not_run == 0 else "partial")
     return parts.RunInfo(
-        id=run_id,
+        id=facts.id,
         label=redact(fold.label),
         function=redact(facts.function),
         started_at=began.strftime("%Y-%m-%dT%H:%M:%S.") + f"{began.microsecond // 1000:03}Z",

@@ -88,6 +88,7 @@ def test_facts_are_shown_as_given():
         backend="dask",
         workers=3,
         chunk_size=7,
+        pid=77,
         resumed_from="run.journal",
         options={"retries": 2, "timeout": None},
         host={"cores_usable": 1.5, "load_at_start": 0.25, "start_method": "remote", "blas_threads": 1, "colour": 3},
@@ -98,6 +99,7 @@ def test_facts_are_shown_as_given():
     assert report.run.started_at == "2026-01-02T03:04:05.678Z"
     assert (report.backend, report.decision, report.workers, report.plan.chunk_size) == ("dask", "dask", 3, 7)
     assert report.run.resumed_from == "run.journal"
+    assert report.lanes[0].pid == 77
     assert report.options == {"retries": 2, "timeout": None}
     assert report.host.cores_usable == 1.5
     assert report.start_method == "remote"

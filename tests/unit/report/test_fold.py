@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from tests.runs import fanned_out, report_of, serial_run
 
@@ -28,7 +30,7 @@ def test_a_fanned_out_run_says_who_did_what():
     assert (report.workers, report.backend, report.start_method) == (2, "process", "fork")
     assert report.plan.fan_out_item == 2
     assert [lane.items for lane in report.lanes] == [2, 5, 5]
-    assert [lane.pid for lane in report.lanes] == [None, 4001, 4002]
+    assert [lane.pid for lane in report.lanes] == [os.getpid(), 4001, 4002]
     assert report.lanes[1].seconds.start == pytest.approx(0.01)
     assert report.lanes[1].seconds.codec == pytest.approx(0.01)
     assert report.lanes[1].seconds.wait == pytest.approx(0.5)

@@ -37,6 +37,10 @@ def test_the_serial_part_counts_once_for_every_other_worker():
     found = losses(fanned_out())
     assert found["before-fan-out"].seconds == pytest.approx(0.2)
     assert found["before-fan-out"].text == "The first 2 items ran alone, to see whether workers would pay."
+    alone = [
+        replace(event, count=1, ok=1) if event.at == 0.2 and hasattr(event, "ok") else event for event in fanned_out()
+    ]
+    assert losses(alone)["before-fan-out"].text.startswith("The first item ran alone")
 
 
 def test_the_tail_names_the_item_that_was_awaited():
