@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fanwise.errors import UsageValueError
 from fanwise.progress._auto import Shown
 from fanwise.progress._choose import NAMES
 from fanwise.progress._guard import Guard, Tee
-from fanwise.progress._logs import JsonLogFormatter
 from fanwise.progress._none import Nothing
 from fanwise.typing import Clock, Progress
+
+if TYPE_CHECKING:
+    from fanwise.progress._logs import JsonLogFormatter
 
 logging.getLogger("fanwise").addHandler(logging.NullHandler())  # records go nowhere unless the caller says where
 
@@ -138,9 +139,19 @@ def by_name(name: str, label: str | None = None, *, command: bool = False) -> Pr
         If there is none of that name; the message lists them and offers the nearest.
     """
     if name not in NAMES:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, NAMES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageValueError(f"no progress is called {name!r}; there are {', '.join(NAMES)}.{hint}")
     if name == "none":
         return none()
     return Shown(name, label, 1, command=command, stream=None, clock=None, environ=None)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "JsonLogFormatter":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fanwise.progress._logs import JsonLogFormatter
+
+    return JsonLogFormatter

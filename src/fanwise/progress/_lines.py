@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TextIO
 
@@ -101,4 +100,6 @@ class JsonView:
         done = counts.done if isinstance(counts, Snapshot) else counts.settled
         said = {"event": event, "label": counts.label, "total": counts.total, "done": done, "failed": counts.failed}
         said |= {"lost": counts.lost, "cached": counts.cached, "workers": counts.workers}
-        write_line(self._stream, json.dumps(said | {"elapsed_s": round(elapsed, 3)} | more))
+        from json import dumps
+
+        write_line(self._stream, dumps(said | {"elapsed_s": round(elapsed, 3)} | more))

@@ -96,6 +96,12 @@ def test_every_progress_is_one_of_the_protocol_and_takes_a_label(make):
     assert isinstance(progress.tee(make(), label="Scanning"), Progress)
 
 
+def test_the_formatter_of_json_logs_is_loaded_when_asked_for():
+    assert progress.JsonLogFormatter.__name__ == "JsonLogFormatter"
+    with pytest.raises(AttributeError, match="module 'fanwise.progress' has no attribute 'colour'"):
+        _ = progress.colour
+
+
 def test_parts_end_early_when_one_does_not_finish(capsys):
     shown = progress.plain("study", parts=3, environ={})
     happened = [*serial_run(items=8, each=0.5)[:-2], told.RunEnded(3.6, "interrupted")]
