@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, TextIO
+from warnings import warn
 
 from fanwise._task import current_task
+from fanwise.errors import FanwiseWarning, UsageError
 from fanwise.progress._choose import Surroundings, choose
 from fanwise.progress._lines import JsonView, LogView, PlainView
 from fanwise.progress._live import Live, View
@@ -86,7 +88,7 @@ class Shown:
 
     def _view(self) -> View | None:
         stream = sys.stderr if self._stream is None else self._stream
-        kind = self._kind if self._kind != "auto" else choose(self._environ, self._surroundings(stream))
+        kind = self._kind if self._kind != "auto" else self._chosen(stream)
         if kind == "log":
             return LogView()
         if kind == "notebook":
@@ -94,6 +96,13 @@ class Shown:
 
             return NotebookView()
         return None if stream is None or kind == "none" else self._on_stream(kind, stream)
+
+    def _chosen(self, stream: TextIO | None) -> str:
+        try:
+            return choose(self._environ, self._surroundings(stream))
+        except UsageError as error:  # a run does not end because of how it is shown
+            warn(f"{error}; no progress is shown", FanwiseWarning, stacklevel=2)
+            return "none"
 
     def _on_stream(self, kind: str, stream: TextIO) -> View:
         if kind == "json":

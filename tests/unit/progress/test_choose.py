@@ -12,7 +12,7 @@ from tests.unit.progress.test_lines import play
 
 from fanwise import progress
 from fanwise._task import Place, enter, leave
-from fanwise.errors import UsageError
+from fanwise.errors import FanwiseWarning, UsageError
 from fanwise.progress._choose import Surroundings, choose
 from fanwise.progress._notebook import in_notebook
 from fanwise.progress._terminal import in_foreground, is_terminal, painter, size, speaks_utf8, unpainted
@@ -50,6 +50,14 @@ def test_the_first_rule_that_fits_decides(environ, here, chosen):
 def test_an_unknown_name_in_the_environment_is_an_error_that_lists_the_names():
     with pytest.raises(UsageError, match="FANWISE_PROGRESS is 'bar'; expected one of auto, rich, plain, none, json"):
         choose({"FANWISE_PROGRESS": "bar"}, HERE)
+
+
+def test_an_unknown_name_in_the_environment_is_warned_of_and_the_run_goes_on():
+    stream = io.StringIO()
+    shown = progress.auto(stream=stream, command=True, environ={"FANWISE_PROGRESS": "bar"})
+    with pytest.warns(FanwiseWarning, match="FANWISE_PROGRESS is 'bar'; expected one of .*; no progress is shown"):
+        play(shown, events(items=4, each=1.0))
+    assert stream.getvalue() == ""
 
 
 def test_inside_an_item_nothing_is_shown():

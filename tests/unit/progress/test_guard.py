@@ -98,7 +98,7 @@ def test_every_progress_is_one_of_the_protocol_and_takes_a_label(make):
 
 def test_the_formatter_of_json_logs_is_loaded_when_asked_for():
     assert progress.JsonLogFormatter.__name__ == "JsonLogFormatter"
-    with pytest.raises(AttributeError, match="module 'fanwise.progress' has no attribute 'colour'"):
+    with pytest.raises(AttributeError, match=r"module 'fanwise\.progress' has no attribute 'colour'"):
         _ = progress.colour
 
 
