@@ -138,8 +138,9 @@ class Tally:
         return remaining(self.total - self.done, self._window, running, max(1, self.workers), at, rest_s)
 
     def _planned(self, event: Planned) -> None:
-        if event.code == "fan-out":
-            self._starting = event.at + event.facts.get("start", 0.0), event.facts.get("workers", 0)
+        start_s, workers = event.facts.get("start_s"), event.facts.get("workers")
+        if isinstance(start_s, (int, float)) and isinstance(workers, int):
+            self._starting = event.at + start_s, workers
 
     def _worker_started(self, event: WorkerStarted) -> None:
         self._on_the_way.setdefault(event.worker, deque())

@@ -27,6 +27,8 @@ class RunFacts:
         ``serial``, ``thread``, ``process``, ``dask``, ``ray`` or ``fallback``; "" is read from the decisions.
     workers : int or None
         Workers the run used at a time; None counts those that were alive together.
+    chunk_size : int or None
+        Items per chunk; None is what the plan decided last.
     options : Mapping
         Options of the call as the user gave them. Values that JSON does not know are written as their type's name.
     host : Mapping

@@ -101,10 +101,16 @@ def _plan(fold: Fold, facts: RunFacts, lanes: Sequence[parts.Lane], method: str)
     return parts.Plan(
         workers=_at_a_time(lanes[1:]) if facts.workers is None else facts.workers,
         backend=facts.backend or _backend(decisions[0].code, method, len(lanes)),
-        chunk_size=facts.chunk_size,
+        chunk_size=_chunk_size(decisions) if facts.chunk_size is None else facts.chunk_size,
         fan_out_item=fold.fan_out_item,
         decisions=decisions,
     )
+
+
+def _chunk_size(decisions: Sequence[parts.Decision]) -> int | None:
+    """What the plan decided last."""
+    sizes = [made.facts.get("chunk_size") for made in decisions if made.code == "chunk.size"]
+    return sizes[-1] if sizes and isinstance(sizes[-1], int) else None
 
 
 def _backend(code: str, method: str, lanes: int) -> str:

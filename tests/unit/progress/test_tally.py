@@ -48,11 +48,17 @@ def test_the_time_left_is_worked_out_once_a_second():
 
 
 def test_workers_that_are_still_starting_add_to_the_time_left():
-    plan = told.Planned(1.0, "fan-out", "Started 2 workers.", {"workers": 2, "start": 8.0})
+    plan = told.Planned(1.0, "fan-out", "Started 2 workers.", {"workers": 2, "start_s": 8.0})
     events = [told.ChunkDone(0.3 * n, 0, n, 1, ok=1, busy=0.3) for n in range(1, 5)]
     waiting = tally(*events, plan, total=50).snapshot(2.0).eta.seconds
     without = tally(*events, total=50).snapshot(2.0).eta.seconds
     assert waiting == without + 7.0
+
+
+def test_a_plan_without_figures_adds_nothing():
+    plan = told.Planned(1.0, "fan-out", "Started some workers.", {"workers": "two", "start_s": None})
+    events = [told.ChunkDone(0.3 * n, 0, n, 1, ok=1, busy=0.3) for n in range(1, 5)]
+    assert tally(*events, plan, total=50).snapshot(2.0).eta == tally(*events, total=50).snapshot(2.0).eta
 
 
 def test_time_never_goes_back():

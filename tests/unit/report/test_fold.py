@@ -241,6 +241,13 @@ def test_a_backend_is_read_from_the_first_decision():
     assert report_of([told.WorkerStarted(0.1, 1, 5, "teleport", 0.1)]).start_method == "none"
 
 
+def test_the_chunk_size_is_what_the_plan_decided_last():
+    sizes = [told.Planned(0.1, "chunk.size", "Chunks of some items.", {"chunk_size": size}) for size in (3, 25)]
+    assert report_of(sizes).plan.chunk_size == 25
+    assert report_of(sizes, chunk_size=7).plan.chunk_size == 7
+    assert report_of([told.Planned(0.1, "chunk.size", "Chunks of some items.", {})]).plan.chunk_size is None
+
+
 def test_only_the_first_decisions_are_kept():
     events = [told.Planned(0.1, "chunk.size", "Chunks of 3 items.", {"nan": float("nan")}) for _ in range(500)]
     report = report_of(events)
