@@ -322,7 +322,7 @@ def test_a_report_that_cannot_be_written_after_all_costs_a_three(run: Run, monke
 
 @pytest.mark.parametrize("options", [["-p", "1"], ["-p", "2"], ["--backend", "thread", "-p", "2"], ["--no-cache"]])
 def test_workers_backends_and_cache_give_the_same_bytes(run: Run, options: list[str]) -> None:
-    rows = np.random.default_rng(3).integers(0, 300, (4000, 4)).tolist()
+    rows = np.random.default_rng(3).integers(0, 300, (2500, 4)).tolist()
     put("t.csv", "a,b,c,d\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in rows))
     run("t.csv", "--method", "all", "-o", "plain.csv", "-p", "1", "--no-cache")
     for attempt in ("cold", "warm"):

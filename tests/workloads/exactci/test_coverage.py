@@ -54,7 +54,7 @@ def test_coverage_is_the_sum_over_tables_that_cover() -> None:
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 def test_conditional_blaker_and_minlike_keep_their_promise(n1: int, n2: int, alpha: float) -> None:
     p2, odds = np.linspace(0.02, 0.98, 15), np.geomspace(0.02, 50, 21)
-    done = coverage(n1, n2, p2=p2, odds_ratio=odds, methods=EXACT, alpha=alpha, progress="none")
+    done = coverage(n1, n2, p2=p2, odds_ratio=odds, methods=EXACT, alpha=alpha, workers=1, progress="none")
     for method in ("conditional", "blaker", "minlike"):
         assert (done.covered[method] >= 1 - alpha - 1e-9).all()
     for method in EXACT:
@@ -71,15 +71,21 @@ def test_conditional_blaker_and_minlike_keep_their_promise(n1: int, n2: int, alp
 )
 @settings(max_examples=25)
 def test_exchanging_the_rows_exchanges_the_misses(n1: int, n2: int, p1: float, p2: float, method: str) -> None:
-    one = coverage(n1, n2, p1=p1, p2=p2, methods=[method], progress="none")
-    two = coverage(n2, n1, p1=p2, p2=p1, methods=[method], progress="none")
+    one = coverage(n1, n2, p1=p1, p2=p2, methods=[method], workers=1, progress="none")
+    two = coverage(n2, n1, p1=p2, p2=p1, methods=[method], workers=1, progress="none")
     assert one.odds_ratio[0] * two.odds_ratio[0] == pytest.approx(1.0)
     assert one.covered[method][0] == pytest.approx(two.covered[method][0], abs=1e-9)
     assert one.miss_low[method][0] == pytest.approx(two.miss_high[method][0], abs=1e-9)
 
 
 def test_more_confidence_covers_more() -> None:
-    grid = {"p2": np.linspace(0.1, 0.9, 9), "odds_ratio": [0.3, 1.0, 4.0], "methods": EXACT, "progress": "none"}
+    grid = {
+        "p2": np.linspace(0.1, 0.9, 9),
+        "odds_ratio": [0.3, 1.0, 4.0],
+        "methods": EXACT,
+        "workers": 1,
+        "progress": "none",
+    }
     for method in EXACT:
         rising = [coverage(6, 9, alpha=alpha, **grid).covered[method] for alpha in (0.2, 0.1, 0.05, 0.01)]
         assert all((wider >= narrower - 1e-12).all() for narrower, wider in itertools.pairwise(rising))

@@ -76,9 +76,8 @@ def test_after_sigkill_resume_gives_the_same_bytes_with_other_workers(folder: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(folder: Path, number: int) -> None:
-    ended = stopped(number, "-o", "o.csv", "-p", "2")
+def test_a_termination_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> None:
+    ended = stopped(signal.SIGTERM, "-o", "o.csv", "-p", "2")
     assert ended.returncode == 130, ended.stderr
     assert f" of {ROWS} rows are kept. Continue with: fanwise ci t.csv" in ended.stderr
     assert ended.stderr.rstrip().endswith("--resume")
@@ -199,23 +198,25 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(folder: Path) -> None:
     assert [name for name in os.listdir() if "o.csv" in name] == []
 
 
-TABLE = "from fanwise.workloads.exactci import interval; print(interval(12, 5, 8, 10).upper)"
+def python(code: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+
+
+def cached_in(place: str) -> dict[str, str]:
+    return os.environ | {"NUMBA_CACHE_DIR": place, "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+
+
+def test_where_numba_can_keep_nothing_it_compiles_once_a_process(tmp_path: Path) -> None:
+    code = "from fanwise.workloads.exactci._kernel import solve; print(type(solve._cache).__name__)"
+    assert python(code, env=cached_in("/proc/none")).stdout == "NullCache\n"
+    assert python(code, env=cached_in(str(tmp_path))).stdout == "FunctionCache\n"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trouble", ["unwritable", "full"])
-def test_numbas_cache_may_be_unwritable_or_full(tmp_path: Path, trouble: str) -> None:
-    place = str(tmp_path) if trouble == "full" else "/proc/none"
-    environment = {"NUMBA_CACHE_DIR": place, "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
-    ended = subprocess.run(
-        [sys.executable, "-c", TABLE],
-        env=os.environ | environment,
-        preexec_fn=limited(10_000) if trouble == "full" else None,
-        capture_output=True,
-        text=True,
-    )
+def test_a_full_disk_costs_numba_its_cache_and_nobody_a_result(tmp_path: Path) -> None:
+    code = "from fanwise.workloads.exactci import interval; print(interval(12, 5, 8, 10).upper)"
+    ended = python(code, env=cached_in(str(tmp_path)), preexec_fn=limited(10_000))
     assert ended.stdout == f"{interval(12, 5, 8, 10).upper}\n", ended.stderr
-    assert "NumbaWarning" not in ended.stderr
 
 
 def test_the_reader_of_standard_output_may_go(folder: Path) -> None:
