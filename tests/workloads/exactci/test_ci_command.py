@@ -387,6 +387,15 @@ def test_a_second_run_with_resume_of_nothing_starts_afresh(run: Run) -> None:
     assert json.loads(ended.out)["resumed"] == 0
 
 
+def test_without_numba_it_says_why_it_is_slow(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanwise.cli import ci
+
+    monkeypatch.setattr(ci, "find_spec", lambda name: None)
+    ended = run(put("t.csv", TRIALS))
+    assert ended.code == 0
+    assert "pip install 'fanwise[ci]'" in ended.err
+
+
 def test_verbose_shows_log_records(run: Run) -> None:
     assert run(put("t.csv", TRIALS), "-v").code == 0
 
