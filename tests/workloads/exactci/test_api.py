@@ -48,6 +48,15 @@ def test_a_warm_pool_gives_the_same_bits() -> None:
     assert one.upper.tobytes() == two.upper.tobytes() == intervals(tables, workers=1, progress="none").upper.tobytes()
 
 
+def test_fifteen_thousand_real_sized_tables_start_no_worker() -> None:
+    """As many as four sets of adverse-event reports make: 0.05 s of work, however slow the machine is just now."""
+    rng = np.random.default_rng(1)
+    tables = np.stack([rng.poisson(3, 15_000), *rng.integers(1000, 10**7, (3, 15_000))], axis=1)
+    done = intervals(tables, progress="none")
+    assert done.report is not None
+    assert len(json.loads(done.report.to_json())["workers"]) == 1
+
+
 def test_equal_tables_share_one_item_where_they_cost_milliseconds() -> None:
     done = intervals([(3, 1, 1, 3), (2, 1, 1, 2), (3, 1, 1, 3)], method="unconditional", progress="none")
     assert done.report is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.workloads.exactci._chunks import LONGEST, cost_s, cut
+from fanwise.workloads.exactci._chunks import LONGEST, PAYS_S, cost_s, cut, pays, total_s
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -63,3 +63,21 @@ def test_unconditional_tables_go_one_by_one() -> None:
 def test_two_tails_cost_twice(method: str) -> None:
     tables = some_tables(3, 10)
     np.testing.assert_allclose(cost_s(tables, method), 2 * cost_s(tables, "midp"))
+
+
+@pytest.mark.parametrize("asked", [{"workers": 2}, {"workers": 1}, {"executor": object()}, {"backend": "process"}])
+def test_what_the_caller_asks_for_is_not_second_guessed(asked: dict[str, object]) -> None:
+    assert pays(0.0, asked)
+
+
+def test_small_work_stays_here_if_nothing_is_asked() -> None:
+    assert not pays(PAYS_S / 2, {"workers": None, "executor": None, "backend": "auto"})
+    assert not pays(PAYS_S / 2, {})
+    assert pays(PAYS_S, {})
+
+
+def test_the_work_of_a_study_is_the_sum_over_tables_and_methods() -> None:
+    tables = some_tables(1, 100)
+    assert total_s(tables, ["midp", "blaker"]) == pytest.approx(3 * cost_s(tables, "midp").sum())
+    assert total_s(tables[:50], ["unconditional"]) == pytest.approx(1.0)
+    assert total_s(tables[:0], ["midp"]) == 0.0

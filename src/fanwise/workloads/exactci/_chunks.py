@@ -7,12 +7,16 @@ it is in and no other: a cache or a journal of finished chunks keeps what is sti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_S", "cost_s", "cut"]
+__all__ = ["CHUNK_S", "cost_s", "cut", "pays", "total_s"]
 
 CHUNK_S = 5e-3
+PAYS_S = 0.25  # two workers cost 10 to 60 ms to start from a process with Numba in it, so half of less is not gained
 LONGEST = 4.0  # a chunk never costs more than this many chunks, unless one table does
 
 
@@ -23,6 +27,17 @@ def cost_s(tables: NDArray[np.int64], method: str) -> NDArray[np.float64]:
     support = np.minimum(a + b, a + c) - np.maximum(0.0, a - d)
     cost: NDArray[np.float64] = 0.7e-6 + 0.03e-6 * np.minimum(support, 12.0 * spread)
     return cost * 2.0 if method in {"blaker", "minlike"} else cost
+
+
+def pays(seconds: float, run: Mapping[str, Any]) -> bool:
+    """True unless the work is too small for workers and the caller leaves it to us whether there are any."""
+    asked = run.get("workers") is not None or run.get("executor") is not None or run.get("backend", "auto") != "auto"
+    return asked or seconds >= PAYS_S
+
+
+def total_s(tables: NDArray[np.int64], methods: Sequence[str]) -> float:
+    """Estimated seconds for all tables by all methods."""
+    return sum(0.02 * len(tables) if m == "unconditional" else float(cost_s(tables, m).sum()) for m in methods)
 
 
 def _draws(tables: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import fanwise
 from fanwise.errors import InputError, UsageError
 from fanwise.workloads.exactci._answers import Part, gather
-from fanwise.workloads.exactci._chunks import CHUNK_S, cut
+from fanwise.workloads.exactci._chunks import CHUNK_S, cut, pays, total_s
 from fanwise.workloads.exactci._counts import CELLS, EXPECTED, count_of, read_counts
 from fanwise.workloads.exactci._coverage import (
     LENGTHS,
@@ -96,6 +96,8 @@ def study(
     items, places = _items(tables, ranges)
     for method in methods:
         ready(method)
+    if not pays(total_s(tables, methods), run):
+        run["workers"] = 1
     origins = Origins(progress)
     heard = progress if isinstance(progress, str) else origins
     try:
@@ -336,6 +338,8 @@ def coverage(
     first = study(tables, methods, question, resume=f"{resume}.tables" if resume else None, on_error="raise", **run)
     blocks = blocks_of(grid, methods, CHUNK_S)
     ready_to_tally()
+    if not pays(CHUNK_S * len(blocks), run):
+        run["workers"] = 1
     with _shared(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1))) as ends:
         done = fanwise.run(functools.partial(tally_block, ends), blocks, resume=resume, on_error="raise", **run)
     by_method = _by_method(blocks, done.values())
