@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,16 +305,18 @@ class TestWhatComesInsteadOfTheBundle:
             forget(bundle.attachment().id)
 
 
-def test_a_private_file_has_no_name_and_nobody_may_open_it_for_writing() -> None:
-    before = set(os.listdir(tempfile.gettempdir()))
+def test_a_private_file_has_no_name_and_nobody_may_open_it_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with market(PRIVATE) as bundle:
         status = os.fstat(bundle.attachment().fd)
         assert (status.st_nlink, status.st_mode & 0o777) == (0, 0o400)
-    assert {n for n in os.listdir(tempfile.gettempdir()) if n.startswith("fanwise-")} <= before
+        assert os.listdir(tmp_path) == []
 
 
 def test_a_private_file_lies_where_the_session_keeps_such_things(
-    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(tmp_path))
     with market(PRIVATE) as bundle:
@@ -321,7 +324,7 @@ def test_a_private_file_lies_where_the_session_keeps_such_things(
         assert os.listdir(tmp_path) == []
 
 
-def test_opened_files_travel_by_descriptor_and_keep_their_rules(tmp_path: os.PathLike[str]) -> None:
+def test_opened_files_travel_by_descriptor_and_keep_their_rules(tmp_path: Path) -> None:
     path = os.path.join(tmp_path, "saved.fwb")
     with freeze_over(SEALED, {"numbers": np.arange(3), "model": {"a": 1}}) as bundle:
         bundle.save(path)

@@ -26,22 +26,25 @@ from fanwise.typing import Attachment
 
 pytestmark = [pytest.mark.faults, pytest.mark.process]
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
 
 
 def run(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, **options)
 
 
 @pytest.fixture(autouse=True)
-def no_files_left() -> Iterator[None]:
-    def names() -> set[str]:
-        return {n for d in ("/dev/shm", tempfile.gettempdir()) for n in os.listdir(d) if "fanwise" in n}
-
-    before = names()
+def no_files_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The temporary folder of this process and of those it starts is one of its own, and empty in the end."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield
-    assert names() <= before
+    assert [name for name in os.listdir(folder) if name.startswith("fanwise")] == []
 
 
 OWNER = """
@@ -60,7 +63,7 @@ with forked() as peer, freeze_over(transport, {"x": np.arange(1000.0)}, "market"
 @pytest.mark.parametrize("transport", ["SEALED", "PRIVATE"])
 def test_a_killed_owner_leaves_nothing_and_its_workers_end(transport: str) -> None:
     command = [sys.executable, "-c", OWNER, transport]
-    owner = subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert owner.stdin
     assert owner.stdout
     worker = int(owner.stdout.readline())
@@ -205,14 +208,16 @@ class TestPlainPickles:
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder, "script.py")
             script.write_text(code)
-            done = subprocess.run([sys.executable, script], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(
+                [sys.executable, script], env=environment(), capture_output=True, text=True, timeout=60
+            )
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_the_owners_end_is_told(self) -> None:
         code = "import pickle, sys, fanwise; b = fanwise.freeze({'x': 1}, name='market')\n"
         code += "sys.stdout.write(pickle.dumps(b).hex()); sys.stdout.flush(); sys.stdin.read()"
         owner = subprocess.Popen(
-            [sys.executable, "-c", code], env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert owner.stdout
         assert owner.stdin

@@ -22,7 +22,7 @@ from fanwise.errors import BundleError, NotPicklableError, UsageTypeError
 
 __all__ = ["freeze", "freeze_over"]
 
-_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 _ASK_FROM = 1 << 24  # bytes; below, asking for the room (0.1 ms) would cost as much as copying
 _NO_ROOM = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 
@@ -139,8 +139,8 @@ def _called(value: object) -> object:
 def _is_supplier(value: Any) -> bool:
     """Whether a value is a function without arguments.
 
-    Classes are values; of other objects only those whose call takes nothing at all are meant, since many models can
-    be called with optional arguments.
+    Classes are values; of built-in functions and other objects only those whose call takes nothing at all are meant:
+    ``print`` and many models can be called with optional arguments.
     """
     import inspect
 
