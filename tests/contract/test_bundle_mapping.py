@@ -280,10 +280,12 @@ class TestNested:
             assert outer.thaw("one")["x"].flags.writeable
 
     def test_it_lives_as_long_as_the_outer_one(self) -> None:
-        outer = freeze({"inner": freeze({"x": np.arange(3)})})
-        gc.collect()
-        assert outer["inner"]["x"].tolist() == [0, 1, 2]
-        outer.close()
+        for inner in (freeze({"x": np.arange(3)}), lambda: freeze({"x": np.arange(3)})):
+            outer = freeze({"inner": inner})
+            del inner
+            gc.collect()
+            assert outer["inner"]["x"].tolist() == [0, 1, 2]
+            outer.close()
 
     def test_its_content_counts_in_the_digest_not_its_place(self) -> None:
         with freeze({"x": 1}) as one, freeze({"x": 1}) as same, freeze({"x": 2}) as other:

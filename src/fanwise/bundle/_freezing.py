@@ -67,27 +67,60 @@ def freeze(mapping: Mapping[str, Any], /, *, name: str | None = None) -> Bundle:
 def freeze_over(transport: Transport, mapping: Mapping[str, Any], name: str | None = None) -> Bundle:
     """Freeze by a given transport."""
     _check(mapping, name)
-    with _no_memory():
+    with _no_segment():
         draft = transport.create(name or "")
     try:
-        total = _fill(draft, transport, mapping)
+        filling = _Filling(draft, transport)
+        for key in mapping:
+            filling.put(key, _called(mapping[key]))
+        with _no_segment():
+            total = filling.finish()
         fd = transport.settle(draft)
     except BaseException:
         draft.discard()
         raise
-    with _no_memory():
+    with _no_segment():
         segment = Segment.map(fd, total, keep=True)
     reader = Reader(segment, called(name), trust=True, verify=False)
-    inner = [value for value in mapping.values() if isinstance(value, Bundle)]
-    return Bundle(reader, transport, name=name, companions=inner)
+    return Bundle(reader, transport, name=name, companions=filling.inner)
 
 
 @contextmanager
-def _no_memory() -> Iterator[None]:
+def _no_segment() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise BundleError(f"no memory for a bundle can be had: {error.strerror}") from error
+
+
+class _Filling:
+    """A segment that values are copied into, one after the other."""
+
+    def __init__(self, draft: Draft, transport: Transport) -> None:
+        self.inner: list[Bundle] = []
+        self._draft = draft
+        self._transport = transport
+        self._writer = Writer(draft.writer, _hashes.preferred(), checked=False)
+
+    def put(self, name: str, value: object) -> None:
+        """Copy one value, if there is room for it."""
+        encoded = _encode(name, value)
+        room = self._transport.room(self._draft) if encoded.nbytes >= _ASK_FROM else None
+        if room is not None and room < encoded.nbytes:
+            raise _no_room(name, encoded.nbytes, room)
+        try:
+            self._writer.put(name, encoded)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise _no_room(name, encoded.nbytes, self._transport.room(self._draft)) from error
+        if isinstance(value, Bundle):
+            self.inner.append(value)
+
+    def finish(self) -> int:
+        """Write the rest; returns the length of the segment in bytes."""
+        options = TRUST_BIT | self._transport.is_sealed * SEALED_BIT
+        return self._writer.finish(os.urandom(15) + bytes([options]))
 
 
 def _check(mapping: object, name: object) -> None:
@@ -100,27 +133,6 @@ def _check(mapping: object, name: object) -> None:
             raise UsageTypeError(f"bundle names are text; got {type(key).__name__} {key!r}")
     if name is not None and not isinstance(name, str):
         raise UsageTypeError(f"the name of a bundle is text; got {type(name).__name__} {name!r}")
-
-
-def _fill(draft: Draft, transport: Transport, mapping: Mapping[str, Any]) -> int:
-    writer = Writer(draft.writer, _hashes.preferred(), checked=False)
-    for name in mapping:
-        _put(writer, draft, transport, name, _called(mapping[name]))
-    options = TRUST_BIT | transport.is_sealed * SEALED_BIT
-    return writer.finish(os.urandom(15) + bytes([options]))
-
-
-def _put(writer: Writer, draft: Draft, transport: Transport, name: str, value: object) -> None:
-    encoded = _encode(name, value)
-    room = transport.room(draft) if encoded.nbytes >= _ASK_FROM else None
-    if room is not None and room < encoded.nbytes:
-        raise _no_room(name, encoded.nbytes, room)
-    try:
-        writer.put(name, encoded)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise _no_room(name, encoded.nbytes, transport.room(draft)) from error
 
 
 def _no_room(name: str, needed: int, room: int | None) -> BundleError:

@@ -168,8 +168,9 @@ def _file_of(fd: int) -> tuple[int, int]:
 
 
 def _find(file: tuple[int, int]) -> int | None:
-    """An open descriptor of a file."""
-    for name in os.listdir("/dev/fd"):
+    """An open descriptor of a file; None also where the system does not list them."""
+    names = os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else []
+    for name in names:
         with suppress(OSError):  # that of the listing itself is closed by now
             if _file_of(int(name)) == file:
                 return int(name)
