@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from fanwise.workloads.modelsearch._filters import FILTERS, PASSED, first_failur
 from fanwise.workloads.modelsearch._fits import Fits, estimate
 from fanwise.workloads.modelsearch._multiplicity import Maxima, combined, maxima
 from fanwise.workloads.modelsearch._project import Pool
-from fanwise.workloads.modelsearch._screen import OPEN, screen, trusted
+from fanwise.workloads.modelsearch._screen import NEAREST, OPEN, screen, trusted
 from fanwise.workloads.modelsearch._space import Block, Indices
 from fanwise.workloads.modelsearch._statistics import (
     Columns,
@@ -27,17 +27,21 @@ from fanwise.workloads.modelsearch._statistics import (
     unit_roots,
 )
 from fanwise.workloads.modelsearch._transforms import Floats
-from fanwise.workloads.modelsearch._verdicts import STATISTICS, VerdictTable, concatenate
+from fanwise.workloads.modelsearch._verdicts import LISTS, STATISTICS, VerdictTable, concatenate
 from fanwise.workloads.modelsearch._white import White
 
-__all__ = ["Assessment", "assess", "verdicts"]
+__all__ = ["Assessment", "assess", "merge_nearest", "verdicts"]
 
-NEAREST = 100  # near misses kept per chunk and per run
 LAZY_BATCH = 512  # specifications that share a pool of their own when items are built as needed
 SETTLE_BYTES = 24 << 20
 SETTLE_MOST = 128
 _CHEAP = FILTERS[: FILTERS.index("pvalue")]
 _EXTRA = ("in_max", "in_mean", "out_max", "out_mean")
+_EMPTY_COLUMN: Columns = {
+    "k": np.empty(0, dtype=np.int64),
+    "cov": np.empty(0, dtype="<U9"),
+    **{name: np.empty((0, 0)) for name in LISTS},
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +103,7 @@ def merged(parts: list[Assessment]) -> Assessment:
         tried=sum(part.tried for part in parts),
         fell=tuple(sum(falls) for falls in zip(*(part.fell for part in parts), strict=True)) or (0,) * PASSED,
         table=concatenate(tables),
-        nearest=nearest([part.nearest for part in parts]),
+        nearest=merge_nearest([part.nearest for part in parts]),
         best=best,
         redone=sum(part.redone for part in parts),
         failed=np.concatenate([np.empty(0, dtype=np.int8), *(part.failed for part in parts)]),
@@ -107,7 +111,7 @@ def merged(parts: list[Assessment]) -> Assessment:
     )
 
 
-def nearest(lists: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def merge_nearest(lists: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The nearest misses of several lists: latest filter, smallest gap, smallest id."""
     every = np.concatenate([np.empty((0, 3)), *lists])
     return every[np.lexsort((every[:, 2], every[:, 1], -every[:, 0]))][:NEAREST]
@@ -115,7 +119,7 @@ def nearest(lists: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _assess_block(context: SearchContext, block: Block, *, full: bool) -> Assessment:
     pool, indices = context.local(block.indices)
-    ids = np.arange(block.first, block.first + len(block))
+    ids = block.ids
     if context.base.reason or context.base.n - 1 - len(context.base.q) - indices.shape[1] < 1:
         failed, gap, sure = np.full(len(ids), OPEN, dtype=np.int8), np.full(len(ids), np.nan), np.zeros(len(ids), bool)
         gains = np.empty((0, len(context.frame.y_test)))
@@ -171,7 +175,7 @@ def _nearest_of(ids: Indices, failed: NDArray[np.int8], gap: Floats) -> NDArray[
     last = fell[failed[fell] == failed[fell].max()]
     if len(last) > NEAREST:
         last = last[np.argpartition(gap[last], NEAREST)[:NEAREST]]
-    return nearest([np.column_stack([failed[last], gap[last], ids[last]]).astype(np.float64)])
+    return merge_nearest([np.column_stack([failed[last], gap[last], ids[last]]).astype(np.float64)])
 
 
 class _Settled:
@@ -198,35 +202,40 @@ class _Settled:
         if self.context.weights is not None and late.any():
             self.gains.append(self.context.forced_only - (fits.e_ahead[late] * self.context.base.y_norm) ** 2)
         rows = estimable[run.kept]
-        table = VerdictTable({"id": ids[rows], "indices": self.pool.items[indices[rows]], **run.columns})
+        block = Block(ids, self.pool.items[indices])
+        table = VerdictTable({"id": ids[rows], "indices": block.indices[rows], **run.columns})
         if self.full:
-            table = self._all_rows(table, rows, (ids, indices, reasons, failed))
+            table = _all_rows(self.context, block, table, failed, reasons)
         if len(table):
             self.tables.append(table)
 
-    def _all_rows(
-        self, table: VerdictTable, rows: Indices, whole: tuple[Indices, Indices, NDArray[np.str_], NDArray[np.int8]]
-    ) -> VerdictTable:
-        """Every row, those without statistics empty."""
-        ids, indices, reasons, failed = whole
-        columns: Columns = {}
-        for name in (*STATISTICS, *_EXTRA):
-            given = table[name]
-            fill = np.nan if given.dtype.kind == "f" else ("" if given.dtype.kind == "U" else 0)
-            columns[name] = np.full((len(ids), *given.shape[1:]), fill, dtype=given.dtype)
-            columns[name][rows] = given
-        columns["k"] = np.full(len(ids), 1 + len(self.context.frame.fixed) + indices.shape[1])
-        names = np.array([*FILTERS, ""])
-        return VerdictTable(
-            {
-                "id": ids,
-                "indices": self.pool.items[indices],
-                "passed": (failed == PASSED).astype(np.int64),
-                "failed_at": names[failed],
-                "reason": reasons,
-                **columns,
-            }
-        )
+
+def _all_rows(
+    context: SearchContext,
+    block: Block,
+    table: VerdictTable,
+    failed: NDArray[np.int8],
+    reasons: NDArray[np.str_] | None = None,
+) -> VerdictTable:
+    """Every row of a block, those that ``table`` lacks without statistics."""
+    rows = np.flatnonzero(np.isin(block.ids, table["id"])) if len(table) else np.empty(0, dtype=np.int64)
+    columns: Columns = {}
+    for name in (*STATISTICS, *_EXTRA):
+        given = table[name] if len(table) else _EMPTY_COLUMN.get(name, np.empty(0))
+        fill = np.nan if given.dtype.kind == "f" else given.dtype.type()
+        columns[name] = np.full((len(block), *given.shape[1:]), fill, dtype=given.dtype)
+        columns[name][rows] = given
+    columns["k"] = np.full(len(block), 1 + len(context.frame.fixed) + block.indices.shape[1])
+    return VerdictTable(
+        {
+            "id": block.ids,
+            "indices": block.indices,
+            "passed": (failed == PASSED).astype(np.int64),
+            "failed_at": np.array([*FILTERS, ""])[failed],
+            "reason": np.full(len(block), "", dtype="<U16") if reasons is None else reasons,
+            **columns,
+        }
+    )
 
 
 class _Stages:
@@ -300,21 +309,23 @@ class _Stages:
         self.columns = {name: columns[name] for name in (*STATISTICS, *_EXTRA)}
 
 
-def verdicts(context: SearchContext, ids: Indices, *, full: bool) -> VerdictTable:
-    """Verdicts of single specifications, one row each; without ``full`` only those that pass have statistics."""
-    tables: list[VerdictTable] = []
-    failed: list[NDArray[np.int8]] = []
-    for first, stop in _runs(ids):
-        assessed = assess(context, first, stop, full=full)
-        failed.append(assessed.failed)
-        tables.append(assessed.table)
-    return concatenate(tables)
+def verdicts(context: SearchContext, ids: Sequence[int] | range, *, full: bool) -> VerdictTable:
+    """One row for each id, in the order given; without ``full`` only those that pass have statistics."""
+    if isinstance(ids, range) and ids.step == 1:
+        blocks = context.space.blocks(ids.start, ids.stop, LAZY_BATCH)
+    else:
+        blocks = context.space.pick(ids)
+    rows = [_judged(context, block, full=full) for block in blocks]
+    table = concatenate(rows)
+    if not len(table):
+        return table
+    order = {i: at for at, i in enumerate(table["id"].tolist())}
+    return table.take(np.array([order[int(i)] for i in ids], dtype=np.int64))
 
 
-def _runs(ids: Indices) -> Iterator[tuple[int, int]]:
-    """Consecutive ids as ranges."""
-    if not len(ids):
-        return
-    breaks = np.flatnonzero(np.diff(ids) != 1) + 1
-    for run in np.split(ids, breaks):
-        yield int(run[0]), int(run[-1]) + 1
+def _judged(context: SearchContext, block: Block, *, full: bool) -> VerdictTable:
+    """A row for every specification of a block."""
+    assessed = _assess_block(context, block, full=full)
+    if full:
+        return assessed.table
+    return _all_rows(context, block, assessed.table, assessed.failed)

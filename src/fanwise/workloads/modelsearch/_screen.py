@@ -15,15 +15,16 @@ from scipy.special import stdtr, stdtrit
 
 from fanwise.workloads.modelsearch._config import Filters
 from fanwise.workloads.modelsearch._context import SearchContext
-from fanwise.workloads.modelsearch._covariance import hac_lags, moving_sum
+from fanwise.workloads.modelsearch._covariance import hac_lags
 from fanwise.workloads.modelsearch._filters import FILTERS
 from fanwise.workloads.modelsearch._gram import GramFit
 from fanwise.workloads.modelsearch._project import Base, Pool
 from fanwise.workloads.modelsearch._transforms import Floats
 
-__all__ = ["OPEN", "Screened", "screen", "trusted"]
+__all__ = ["NEAREST", "OPEN", "Screened", "screen", "trusted"]
 
 OPEN = -1
+NEAREST = 100  # near misses kept per chunk and per run
 GUARD = 1e-6  # relative; the normal equations are good to 1e-8 where `trusted` holds
 TRUSTED_PIVOT = 1e-4
 TRUSTED_REST = 1e-9
@@ -34,7 +35,7 @@ BATCH_BYTES = 1 << 18  # vectors of length n per array and step: four such array
 class Screened:
     """``failed`` is the position in `FILTERS` of the filter at which each specification surely fell, or `OPEN`.
 
-    ``gap`` says how far from its threshold it fell, relative to the threshold.
+    ``gap`` says how far from its threshold it fell, relative to the threshold; NaN for all but the nearest.
     """
 
     failed: NDArray[np.int8]
@@ -60,9 +61,10 @@ def screen(context: SearchContext, pool: Pool, fit: GramFit) -> Screened:
         alive &= shortfall < -margin
     chosen = np.flatnonzero(alive)
     if filters.p_max is not None and len(chosen):
-        p, falls = _worst_p(context, pool, fit, chosen)
+        strongest, falls = _surely_insignificant(context, pool, fit, chosen)
         failed[chosen[falls]] = FILTERS.index("pvalue")
-        gap[chosen[falls]] = p / filters.p_max - 1
+        near = falls[np.argsort(-strongest[falls], kind="stable")[:NEAREST]]
+        gap[chosen[near]] = 2 * stdtr(_freedom(context.base, fit), -strongest[near]) / filters.p_max - 1
     return Screened(failed, gap)
 
 
@@ -101,37 +103,34 @@ def _max_vif(base: Base, pool: Pool, fit: GramFit) -> Floats:
     return largest
 
 
-def _worst_p(
+def _freedom(base: Base, fit: GramFit) -> int:
+    return base.n - 1 - len(base.q) - fit.indices.shape[1]
+
+
+def _surely_insignificant(
     context: SearchContext, pool: Pool, fit: GramFit, chosen: NDArray[np.int64]
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """P-values of specifications whose worst free coefficient is surely not significant, and which these are.
-
-    The p-value is the smallest over the covariances that are possible.
-    """
-    filters, n = context.config.filters, context.base.n
-    r = fit.indices.shape[1]
-    freedom = n - 1 - len(context.base.q) - r
-    if not r or filters.p_max is None:
-        return np.empty(0), np.empty(0, dtype=np.int64)
+    """Largest |t| of the worst free coefficient over the possible covariances, and where it surely misses p_max."""
+    filters, freedom = context.config.filters, _freedom(context.base, fit)
+    strongest = np.zeros(len(chosen))
+    if not len(fit.beta) or filters.p_max is None:
+        return strongest, np.empty(0, dtype=np.int64)
     bound = float(stdtrit(freedom, 1 - filters.p_max / 2)) * (1 - GUARD)
     t = np.abs(fit.beta[:, chosen]) / np.sqrt(fit.variance_factors()[:, chosen] * fit.ssr[chosen] / freedom)
     t = np.where(context.tested[pool.items[fit.indices[chosen]]].T, t, np.inf)
     worst, least = t.argmin(axis=0), t.min(axis=0)
     sure = np.isfinite(least)
-    strongest = np.zeros(len(chosen))
-    kinds = possible(filters, n)
+    kinds = possible(filters, context.base.n)
     if "nonrobust" in kinds:
         strongest = least
         sure &= least < bound
     robust = [kind for kind in kinds if kind != "nonrobust"]
     if robust:
         rest = np.flatnonzero(sure)
-        strongest[rest] = np.maximum(
-            strongest[rest], _robust_t(context.base, pool, fit, chosen[rest], worst[rest], robust)
-        )
+        by_robust = _robust_t(context.base, pool, fit, (chosen[rest], worst[rest]), robust)
+        strongest[rest] = np.maximum(strongest[rest], by_robust)
         sure &= strongest < bound
-    falls = np.flatnonzero(sure)
-    return np.asarray(2 * stdtr(freedom, -strongest[falls])), falls
+    return strongest, np.flatnonzero(sure)
 
 
 def possible(filters: Filters, n: int) -> list[str]:
@@ -147,14 +146,14 @@ def possible(filters: Filters, n: int) -> list[str]:
 
 
 def _robust_t(
-    base: Base, pool: Pool, fit: GramFit, chosen: NDArray[np.int64], column: NDArray[np.int64], kinds: list[str]
+    base: Base, pool: Pool, fit: GramFit, which: tuple[NDArray[np.int64], NDArray[np.int64]], kinds: list[str]
 ) -> Floats:
-    """The largest |t| of one coefficient of each specification over some robust covariances.
+    """The largest |t| of one coefficient (``which``: specification, column) over some robust covariances.
 
     Its variance is Σ over t, s of weight·u_t·u_s with u = e·(row of the pseudo-inverse): O(n·L), no k×k matrix.
     """
-    n = base.n
-    freedom = n - 1 - len(base.q) - fit.indices.shape[1]
+    n, freedom = base.n, _freedom(base, fit)
+    chosen, column = which
     step = max(1, BATCH_BYTES // (8 * n))
     part = GramFit(fit.indices[chosen], fit.beta[:, chosen], fit.inverse[:, :, chosen], fit.ssr[chosen], fit.weakest)
     rows = part.covariance_rows(column)
@@ -173,16 +172,27 @@ def _robust_t(
             gathered[:many] *= rows[i, first:stop, None]
             pinv[:many] += gathered[:many]
         u = np.multiply(e[:many], pinv[:many], out=product[:many])
-        for at, kind in enumerate(kinds):
-            variance[at, first:stop] = _variance(u, kind, n / freedom)
+        variance[:, first:stop] = _variances(u, kinds, n / freedom)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.abs(b) / np.sqrt(variance.min(axis=0)))
 
 
-def _variance(u: Floats, kind: str, small_sample: float) -> Floats:
-    """Sum of u under the weights of HC1 or of HAC(L)."""
-    if kind == "HC1":
-        return np.einsum("bt,bt->b", u, u) * small_sample
-    lags = int(kind[4:-1])
-    sums = moving_sum(u, lags)
-    return np.einsum("bt,bt->b", sums, sums) / (lags + 1)
+def _variances(u: Floats, kinds: list[str], small_sample: float) -> Floats:
+    """Sums of u·u' under the weights of HC1 or of HAC(L), one row a covariance."""
+    own = _products(u, 0)
+    found = np.empty((len(kinds), len(u)))
+    for at, kind in enumerate(kinds):
+        if kind == "HC1":
+            found[at] = own * small_sample
+            continue
+        lags = int(kind[4:-1])
+        found[at] = own
+        for lag in range(1, min(lags, u.shape[1] - 1) + 1):
+            found[at] += 2 * (1 - lag / (lags + 1)) * _products(u, lag)
+    return found
+
+
+def _products(u: Floats, lag: int) -> Floats:
+    """Σ_t u_t·u_{t−lag} of each row; as a product of matrices, since that is 1.7 times as fast as einsum."""
+    ahead = u[:, None, lag:]
+    return np.matmul(ahead, u[:, : u.shape[1] - lag, None])[:, 0, 0]

@@ -38,13 +38,13 @@ class HasItems(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive specifications of one size: ``indices[i]`` are the pool numbers of id ``first + i``."""
+    """Specifications of one size: ``indices[i]`` are the pool numbers of ``ids[i]``."""
 
-    first: int
+    ids: Indices
     indices: Indices
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.ids)
 
 
 def pool_order(groups: Sequence[Group]) -> list[Item]:
@@ -192,6 +192,14 @@ class Space:
             raise ValueError(f"no specification of this search takes the items {wanted}")
         return before
 
+    def contains(self, indices: Iterable[int]) -> bool:
+        """Whether there is a specification with these pool numbers."""
+        try:
+            self.rank(indices)
+        except ValueError:
+            return False
+        return True
+
     def terms(self, i: int) -> str:
         """Specification ``i`` as its items joined with ``;``."""
         return self.label(self.unrank(i))
@@ -228,8 +236,19 @@ class Space:
             low, high = max(first, below), min(stop, below + many)
             for start in range(low, high, size):
                 count = min(size, high - start)
-                yield Block(start, self._array(self._unrank_within(start - below, r), count))
+                rows = self._array(self._unrank_within(start - below, r), count)
+                yield Block(np.arange(start, start + count), rows)
             below += many
+
+    def pick(self, ids: Iterable[int]) -> Iterator[Block]:
+        """Specifications with these ids as arrays, those of one size together."""
+        by_size: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+        for i in ids:
+            indices = self.unrank(int(i))
+            by_size.setdefault(len(indices), []).append((int(i), indices))
+        for r, found in by_size.items():
+            rows = np.array([indices for _, indices in found], dtype=np.int64).reshape(len(found), r)
+            yield Block(np.array([i for i, _ in found], dtype=np.int64), rows)
 
     def _array(self, start: tuple[int, ...], count: int) -> Indices:
         """The specification ``start`` and its successors of the same size, ``count`` in all."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LISTS", "RANKED", "STATISTICS", "VERDICTS", "VerdictTable", "concatenate", "lines"]
+__all__ = ["LISTS", "RANKED", "STATISTICS", "VERDICTS", "VerdictTable", "concatenate", "lines", "no_rows"]
 
 Column = NDArray[Any]
 LISTS = ("coef", "se", "t", "p")
@@ -63,6 +63,14 @@ def concatenate(tables: Sequence[VerdictTable]) -> VerdictTable:
     if not tables:
         return VerdictTable({})
     return VerdictTable({name: _stacked([table[name] for table in tables]) for name in tables[0].columns})
+
+
+def no_rows() -> VerdictTable:
+    """A table of ranked rows without a row."""
+    kinds = {"id": np.int64, "rank": np.int64, "k": np.int64, "cov": "<U9", "terms": object}
+    columns = {name: np.empty(0, dtype=kinds.get(name, np.float64)) for name in RANKED}
+    lists = {name: np.empty((0, 0)) for name in LISTS}
+    return VerdictTable({**columns, **lists, "indices": np.empty((0, 0), dtype=np.int64)})
 
 
 def _stacked(parts: list[Column]) -> Column:

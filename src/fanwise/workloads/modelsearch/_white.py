@@ -93,24 +93,31 @@ class White:
         rank = len(self._of_fixed.basis) + width
         if not width:
             return np.asarray(chdtrc(rank, self._base.n * shared))
-        joint = np.stack([self._joint(items) for items in indices.tolist()])
-        explained = _explained(joint, squares)
+        explained = _explained(self._joint(indices, width), squares)
         p = np.asarray(chdtrc(rank, self._base.n * (shared + explained)))
         for at in np.flatnonzero(np.isnan(explained)):
             p[at] = self._by_singular_values(indices[at], squares[at])
         return p
 
-    def _joint(self, items: list[int]) -> Floats:
-        """Rows that, with the fixed products, span all products of one specification."""
-        bases = [self._span_of(item).basis for item in items]
-        pairs = [self._unit(i) * self._unit(j) for i, j in combinations(items, 2)]
-        if not pairs:
-            return np.vstack(bases)
-        rows = np.vstack(pairs)
-        rows -= rows.mean(axis=1, keepdims=True)
+    def _joint(self, indices: Indices, width: int) -> Floats:
+        """Rows (batch, width, n) that, with the fixed products, span all products of each specification."""
+        joint = np.empty((len(indices), width, self._base.n))
+        pairs = list(combinations(range(indices.shape[1]), 2))
+        for at, items in enumerate(indices.tolist()):
+            row = len(pairs)
+            for item in items:
+                basis = self._span_of(item).basis
+                joint[at, row : row + len(basis)] = basis
+                row += len(basis)
+        x = self._pool.x[indices] * np.sqrt(self._base.n)
+        for at, (i, j) in enumerate(pairs):
+            np.multiply(x[:, i], x[:, j], out=joint[:, at])
+        products = joint[:, : len(pairs)]
+        products -= products.mean(axis=2, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.vstack([*bases, _off(rows, self._of_fixed.basis)])
+            products /= np.linalg.norm(products, axis=2, keepdims=True)
+        products[:] = _off(products, self._of_fixed.basis)
+        return joint
 
     def _by_singular_values(self, items: Indices, square: Floats) -> float:
         """The definition: all products, centred, zeros dropped, norm 1; the directions above 1e-10 of the largest."""

@@ -1,0 +1,312 @@
+"""A model search as one fanwise run; the only file of this workload that calls fanwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fanwise
+from fanwise.errors import FanwiseWarning, InputError
+from fanwise.workloads.modelsearch import _tally
+from fanwise.workloads.modelsearch._answers import Source, as_config, prepare, projected, with_terms
+from fanwise.workloads.modelsearch._blas import can_limit, one_thread
+from fanwise.workloads.modelsearch._cascade import verdicts
+from fanwise.workloads.modelsearch._chunks import Cut, Finished, read_back
+from fanwise.workloads.modelsearch._config import Config
+from fanwise.workloads.modelsearch._context import SearchContext, context_of, to_arrays
+from fanwise.workloads.modelsearch._frame import Frame
+from fanwise.workloads.modelsearch._identity import Identity, identity_of
+from fanwise.workloads.modelsearch._ledger import FileLedger, MemoryLedger
+from fanwise.workloads.modelsearch._limits import MOST_SPECIFICATIONS, check_count, check_memory, duration
+from fanwise.workloads.modelsearch._multiplicity import conclude
+from fanwise.workloads.modelsearch._outputs import Folder, Sorted, sort_rows
+from fanwise.workloads.modelsearch._ranking import same_fit
+from fanwise.workloads.modelsearch._replay import check_built, check_replay
+from fanwise.workloads.modelsearch._reports import Published, write_all
+from fanwise.workloads.modelsearch._results import Problem, Result
+from fanwise.workloads.modelsearch._space import Space
+from fanwise.workloads.modelsearch._tally import Tally
+from fanwise.workloads.modelsearch._task import ChunkTask
+from fanwise.workloads.modelsearch._verdicts import no_rows
+from fanwise.workloads.modelsearch._verify import verify_rows
+from fanwise.workloads.modelsearch.io import read_table
+
+if TYPE_CHECKING:
+    from fanwise.report import RunReport
+
+__all__ = ["search"]
+
+Ledger = FileLedger | MemoryLedger
+NEAREST_SHOWN = 20
+
+
+def frozen(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Share arrays with every worker, read-only: the one place of this workload that makes a bundle."""
+    for value in arrays.values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    return MappingProxyType(dict(arrays))
+
+
+class ReportKeeper:
+    """A progress display that also keeps the report of the run."""
+
+    def __init__(self, display: Any) -> None:
+        self.display = display
+        self.report: RunReport | None = None
+
+    def start(self, total: int | None, label: str) -> None:
+        self.display.start(total, label)
+
+    def on(self, event: Any) -> None:
+        self.display.on(event)
+
+    def finish(self, report: RunReport) -> None:
+        self.report = report
+        self.display.finish(report)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One search, ready to run."""
+
+    config: Config
+    context: SearchContext
+    identity: Identity
+    cut: Cut
+    full: bool
+    began: float
+
+    @property
+    def frame(self) -> Frame:
+        return self.context.frame
+
+
+def search(
+    config: Source,
+    *,
+    workers: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    full: bool = False,
+    verify: int = 0,
+    force: bool = False,
+    progress: Any = "auto",
+    executor: Any = None,
+    backend: Any = "auto",
+    ids: tuple[int, int] | None = None,
+) -> Result:
+    """Assess every specification, rank those that pass, and say why the others fell.
+
+    Parameters
+    ----------
+    config : Config or path-like
+    workers, progress, executor, backend
+        As in `fanwise.map`.
+    out : path-like, optional
+        Directory for ``ranked.csv``, ``summary.json``, ``funnel.html``, ``run.json`` and finished chunks; without it
+        nothing is written.
+    resume : bool
+        Go on in ``out``: finished chunks are not computed again.
+    full : bool
+        Every statistic of every specification, and ``verdicts.csv``.
+    verify : int
+        Fit the best so many again with statsmodels.
+    force : bool
+        Overwrite ``out`` and start afresh.
+    ids : tuple of int, optional
+        Only specifications ``ids[0] … ids[1]-1``.
+
+    Returns
+    -------
+    Result
+        The same for any number of workers, any backend, and after any interruption.
+
+    Raises
+    ------
+    InputError
+        If configuration or data are bad, or the data changed during the run.
+    UsageError
+        If ``out`` is in use or belongs to another search.
+    """
+    with one_thread():
+        job = _job(as_config(config), full=full, ids=ids)
+        keeper = ReportKeeper(_display(progress))
+        options = {"workers": workers, "backend": backend, "executor": executor, "progress": keeper}
+        with _ledger(job, None if out is None else Path(out), resume=resume, force=force) as ledger:
+            reused = [chunk for chunk in job.cut.chunks() if chunk in ledger]
+            problems = _assess(job, ledger, {k: v for k, v in options.items() if v is not None})
+            return _conclude(job, ledger, (out, verify, len(reused)), problems, keeper.report)
+
+
+def _display(progress: Any) -> Any:
+    if not isinstance(progress, str):
+        return progress
+    make = getattr(fanwise.progress, progress)
+    return make() if progress == "none" else make(label="search")
+
+
+def _job(config: Config, *, full: bool, ids: tuple[int, int] | None) -> _Job:
+    began = time.time()
+    frame = prepare(config)
+    for note in frame.notes:
+        warnings.warn(note, FanwiseWarning, stacklevel=4)
+    if not can_limit():
+        warnings.warn(
+            "the BLAS of this NumPy cannot be kept to one thread: last digits may depend on the number of cores",
+            FanwiseWarning,
+            stacklevel=4,
+        )
+    space = Space(config, frame)
+    check_count(config, frame, space)
+    check_memory(config, frame)
+    first, stop = (0, space.count()) if ids is None else (max(ids[0], 0), min(ids[1], space.count()))
+    if stop <= first:
+        raise InputError(f"no specification between {first:,} and {stop:,}: ids run from 0 to {space.count() - 1:,}")
+    context = context_of(config, frame, tried=stop - first)
+    if stop - first > MOST_SPECIFICATIONS:
+        raise InputError(
+            f"{stop - first:,} specifications would take about {duration(projected(context))} in one process; "
+            f"choose some with --range A:B, or lower max_terms"
+        )
+    identity = identity_of(config, frame.data_hash, fanwise.__version__)
+    return _Job(config, context, identity, Cut(first, stop, config.run.chunk), full, began)
+
+
+def _ledger(job: _Job, out: Path | None, *, resume: bool, force: bool) -> Ledger:
+    """Where finished chunks go."""
+    if out is None:
+        return MemoryLedger()
+    folder = Folder(out)
+    folder.begin(job.identity, resume=resume, force=force)
+    mode = f"{'full' if job.full else 'cascade'} {job.cut.first}:{job.cut.stop}"
+    return FileLedger(folder.records, job.identity.record_key(mode))
+
+
+def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Problem]:
+    """Run every chunk that the ledger lacks; each is kept the moment it comes back."""
+    missing = [chunk for chunk in job.cut.chunks() if chunk not in ledger]
+    if not missing:
+        return []
+    arrays = frozen(to_arrays(job.context))
+    task = ChunkTask(arrays, job.cut, full=job.full, context=job.context)
+    problems: list[Problem] = []
+    try:
+        with closing(fanwise.stream(task, missing, ordered=False, on_error="return", **options)) as outcomes:
+            for outcome in outcomes:
+                if outcome.ok:
+                    ledger.save(missing[outcome.index], outcome.unwrap())
+                else:
+                    problems.append(Problem(*job.cut.bounds(missing[outcome.index]), _says(outcome)))
+    except fanwise.RunInterrupted as interrupt:
+        interrupt.args = (_kept(job, ledger, missing, interrupt),)
+        raise
+    return sorted(problems, key=lambda problem: problem.first)
+
+
+def _says(outcome: Any) -> str:
+    return f"{type(outcome.error).__name__}: {outcome.error}"
+
+
+def _kept(job: _Job, ledger: Ledger, missing: Sequence[int], interrupt: fanwise.RunInterrupted) -> str:
+    """Keep what had come back but was not handed on yet, and say how much there is."""
+    run = interrupt.run
+    for outcome in () if run is None else run.outcomes:
+        if outcome.ok and missing[outcome.index] not in ledger:
+            ledger.save(missing[outcome.index], outcome.unwrap())
+    chunks = job.cut.chunks()
+    return f"{sum(chunk in ledger for chunk in chunks):,} of {len(chunks):,} chunks are kept."
+
+
+def _conclude(
+    job: _Job,
+    ledger: Ledger,
+    wishes: tuple[str | os.PathLike[str] | None, int, int],
+    problems: list[Problem],
+    report: RunReport | None,
+) -> Result:
+    """Add up, rank, check against the source, and write."""
+    out, wanted, reused = wishes
+    tally = Tally()
+    for done in _in_order(job, ledger):
+        tally.add(done)
+    config, labels = job.config, [str(item) for item in job.frame.items]
+    multiplicity = conclude(config.multiplicity, config.filters.p_max, tally.tried, tally.best)
+    passed = _tally.blocks(_in_order(job, ledger), _tally.HELD)
+    with sort_rows(passed, tally, config.rank, labels, _tally.HELD) as rows:
+        _replay(job, tally)
+        best = rows.table.take(slice(0, config.rank.top or len(rows.table)))
+        near = [int(i) for i in tally.nearest[:NEAREST_SHOWN, 2]]
+        result = Result(
+            ranked=with_terms(best, job.context.space),
+            funnel=tally.funnel,
+            tried=tally.tried,
+            passed=tally.passed,
+            multiplicity=multiplicity,
+            verification=verify_rows(job.frame, config, best.take(slice(0, wanted))) if wanted else None,
+            report=report,
+            same_fit=same_fit(best),
+            near_misses=with_terms(verdicts(job.context, near, full=True), job.context.space) if near else no_rows(),
+            problems=tuple(problems),
+            files=(),
+            run=_account(job, ledger, tally, reused),
+        )
+        files = () if out is None else _publish(job, ledger, result, rows, tally, Path(out))
+    return dataclasses.replace(result, files=files)
+
+
+def _in_order(job: _Job, ledger: Ledger) -> Iterator[Finished]:
+    return (read_back(ledger.load(chunk)) for chunk in job.cut.chunks() if chunk in ledger)
+
+
+def _replay(job: _Job, tally: Tally) -> None:
+    check_built(job.frame, tally.built)
+    check_replay(job.frame, read_table(job.config), sorted(index for index in tally.used if index >= 0))
+
+
+def _publish(job: _Job, ledger: Ledger, result: Result, rows: Sorted, tally: Tally, out: Path) -> tuple[Path, ...]:
+    what = Published(
+        title=job.config.path.stem,
+        version=fanwise.__version__,
+        frame=job.frame,
+        identity=job.identity,
+        tally=tally,
+        multiplicity=result.multiplicity,
+        misses=result.near_misses,
+        run=result.run,
+        texts=(done.text for done in _in_order(job, ledger)) if job.full else None,
+        complete=not result.problems,
+    )
+    return write_all(out, what, rows, job.config.rank.top)
+
+
+def _account(job: _Job, ledger: Ledger, tally: Tally, reused: int) -> dict[str, Any]:
+    """What ``run.json`` says: who computed what, and how long it took."""
+    ended = time.time()
+    seconds = max(ended - job.began, 1e-9)
+    chunks = job.cut.chunks()
+    there = sum(chunk in ledger for chunk in chunks)
+    return {
+        "chunks": {"total": len(chunks), "reused": reused, "computed": there - reused, "damaged": ledger.damaged},
+        "started": datetime.fromtimestamp(job.began, UTC).isoformat(),
+        "ended": datetime.fromtimestamp(ended, UTC).isoformat(),
+        "seconds": seconds,
+        "workers": len(set(tally.cpu) - {os.getpid()}),
+        "cpu_seconds": [round(cpu, 6) for _, cpu in sorted(tally.cpu.items())],
+        "busy": [round(busy / seconds, 6) for _, busy in sorted(tally.busy.items())],
+        "built": {str(job.frame.items[i]): len(by) for i, by in sorted(tally.builders.items())},
+        "specs_per_second": tally.tried / seconds,
+        "qr_fallbacks": tally.redone,
+        "near_misses": [int(i) for i in tally.nearest[:, 2]],
+    }
