@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["COMPILED", "entry", "inner"]
 
@@ -16,14 +16,18 @@ except ImportError:
 else:
     COMPILED = True
 
-# Numba's default error model raises ZeroDivisionError where a derivative underflows.
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-
 
 def inner(function: Function) -> Function:
-    """Compile a function that is called from compiled code of the same file only."""
-    compiled: Function = njit(**_OPTIONS)(function) if COMPILED else function
-    return compiled
+    """Compile a function that is called from compiled code of the same file only.
+
+    Numba's default error model would raise `ZeroDivisionError` where a derivative underflows.
+    """
+    return _dispatcher(function, cache=False) if COMPILED else function
+
+
+def _dispatcher(function: Function, *, cache: bool) -> Function:
+    compiled: Any = njit(nogil=True, error_model="numpy", cache=cache)(function)
+    return cast("Function", compiled)
 
 
 def entry(function: Function) -> Function:
@@ -31,7 +35,6 @@ def entry(function: Function) -> Function:
     if not COMPILED:
         return function
     try:
-        compiled: Function = njit(cache=True, **_OPTIONS)(function)
+        return _dispatcher(function, cache=True)
     except RuntimeError:  # no directory for the cache can be written: compile once a process
-        compiled = inner(function)
-    return compiled
+        return _dispatcher(function, cache=False)
