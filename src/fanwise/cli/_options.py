@@ -58,7 +58,7 @@ class RunOptions:
             return None
         import fanwise
 
-        return fanwise.Cache(self.cache_dir)
+        return fanwise.Cache(self.cache_dir, memory=0)  # one process, one pass: a level in memory has nothing to give
 
     def bar(self, label: str) -> Progress:
         """The progress display of this run."""
@@ -84,23 +84,13 @@ def progress_kind(options: RunOptions, environment: dict[str, str], *, terminal:
     return "auto" if terminal or "FANWISE_PROGRESS" in environment else "plain"
 
 
-class Parallel(click.ParamType[int | None]):
-    """A number of workers, or ``auto``."""
-
-    name = "N|auto"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 - click's signature
-        ctx: click.Context | None,
-    ) -> int | None:
-        """None for ``auto``."""
-        if value is None or value == "auto":
-            return None
-        if not str(value).isdecimal() or int(value) < 1:
-            raise click.UsageError(f'-p expects a number ≥ 1 or "auto", not "{value}".', ctx and ctx.find_root())
-        return int(value)
+def parallel(context: click.Context, _: click.Parameter, value: str) -> int | None:
+    """Number of workers; None for ``auto``."""
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.UsageError(f'-p expects a number ≥ 1 or "auto", not "{value}".', context.find_root())
+    return int(value)
 
 
 def default_cache_dir() -> Path:
@@ -110,39 +100,31 @@ def default_cache_dir() -> Path:
     return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "fanwise"
 
 
+DISPLAYS = ["auto", "rich", "plain", "none"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
-        "-p", "--parallel", type=Parallel(), default="auto", show_default=True, help="Workers; 1: this process only."
+        "-p", "--parallel", default="auto", callback=parallel, metavar="N|auto", help="Workers; 1: no workers."
     ),
-    click.option(
-        "--backend",
-        default="auto",
-        show_default=True,
-        metavar="NAME|URL",
-        help="auto, serial, thread, process or a URL.",
-    ),
+    click.option("--backend", default="auto", metavar="NAME|URL", help="auto, serial, thread, process or a URL."),
     click.option(
         "--cache-dir",
-        type=click.Path(path_type=Path),
+        type=_DIRECTORY,
         default=default_cache_dir,
-        show_default="user's cache",
+        show_default="the user's cache",
         help="Where cache and journals are kept.",
     ),
     click.option("--no-cache", is_flag=True, help="Neither read nor fill the cache."),
     click.option("--resume", is_flag=True, help="Go on where an interrupted run ended."),
-    click.option(
-        "--progress",
-        type=click.Choice(["auto", "rich", "plain", "none"]),
-        default="auto",
-        show_default=True,
-        help="What is shown on stderr.",
-    ),
+    click.option("--progress", type=click.Choice(DISPLAYS), default="auto", help="What is shown on stderr."),
     click.option("--report", type=_FILE, metavar="FILE.html", help="Where the time went, as a page (and FILE.json)."),
     click.option("--trace", type=_FILE, metavar="FILE.json", help="A trace for Perfetto or chrome://tracing."),
     click.option("--json", is_flag=True, help="A summary for machines on stdout."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
-    click.option("-v", "--verbose", count=True, help="More on stderr; -vv: everything, with stack traces."),
+    click.option(
+        "-v", "--verbose", count=True, show_default=False, help="More on stderr; -vv: everything, with stack traces."
+    ),
     click.option("--force", is_flag=True, help="Overwrite outputs and start afresh."),
 )
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanwise.cli._errors import reason
-
 if TYPE_CHECKING:
-    from fanwise.cli._options import RunOptions
     from fanwise.report import RunReport
 
-__all__ = ["Output", "Summary", "check_writable", "no_items", "print_json", "write_reports"]
+__all__ = ["Output", "Summary", "print_json"]
 
 SCHEMA = "fanwise.summary/1"
 
@@ -88,39 +84,3 @@ def finite(value: Any) -> Any:
 def print_json(summary: Summary) -> None:
     """Print the object on stdout."""
     print(summary.as_json(), flush=True)
-
-
-def check_writable(*paths: Path | None) -> None:
-    """Find out before any work that a file cannot be written; existing content is left alone."""
-    for path in paths:
-        if path is not None:
-            known = path.exists()
-            with open(path, "ab"):
-                pass
-            if not known:
-                path.unlink()
-
-
-def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[str, str]]:
-    """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure."""
-    if report is None:
-        return []
-    wanted: list[tuple[Path, Callable[[], str]]] = []
-    if options.report is not None:
-        wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]
-    if options.trace is not None:
-        wanted += [(options.trace, report.to_trace)]
-    return [problem for path, text in wanted if (problem := _replace(path, text()))]
-
-
-def _replace(path: Path, text: str) -> tuple[str, str] | None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        return str(path), f"cannot write {path}: {reason(error)}"
-    finally:
-        with contextlib.suppress(OSError):  # the disk may be gone altogether
-            temporary.unlink(missing_ok=True)
-    return None
