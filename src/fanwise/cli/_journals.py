@@ -21,7 +21,10 @@ __all__ = ["Journal", "journal_of"]
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A file of finished items for ``resume=`` and, beside it, the settings they were computed with."""
+    """A file of finished items for ``resume=``; beside it the settings they were computed with.
+
+    A command with more than one run puts further journals at ``path`` with something added to the name.
+    """
 
     path: Path
 
@@ -61,8 +64,8 @@ class Journal:
 
     def remove(self) -> None:
         """Forget the run: its output is complete, or it starts afresh."""
-        self.path.unlink(missing_ok=True)
-        self._settings.unlink(missing_ok=True)
+        for file in (*self.path.parent.glob(f"{self.path.name}*"), self._settings):
+            file.unlink(missing_ok=True)
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

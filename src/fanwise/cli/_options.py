@@ -17,7 +17,7 @@ from fanwise.cli._errors import JSON
 if TYPE_CHECKING:
     from fanwise.typing import Progress
 
-__all__ = ["RunOptions", "epilog", "workload_options"]
+__all__ = ["RunOptions", "epilog", "progress_now", "workload_options"]
 
 EXIT_CODES = "0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted"
 
@@ -64,9 +64,14 @@ class RunOptions:
         """The progress display of this run."""
         from fanwise import progress
 
-        kind = progress_kind(self, dict(os.environ), terminal=_is_terminal(sys.stderr))
+        kind = progress_now(self)
         display: Progress = getattr(progress, kind)() if kind == "none" else getattr(progress, kind)(label=label)
         return display
+
+
+def progress_now(options: RunOptions) -> str:
+    """Which display fits this process."""
+    return progress_kind(options, dict(os.environ), terminal=_is_terminal(sys.stderr))
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -49,7 +49,7 @@ def gather(
     values : ndarray of float64, shape (5, N)
         The rows of `FIELDS`; ``nan`` where there is no table.
     status : ndarray of uint8, shape (N,)
-        As given, with rows of failed parts marked.
+        As given, with rows marked that failed, or were too large for the method.
     """
     values = np.full((len(FIELDS), len(status)), np.nan)
     marked = status.copy()
@@ -61,6 +61,7 @@ def gather(
             rows = marked[here]
             rows[rows <= Status.EMPTY_MARGIN] = Status.FAILED
     values[:, marked > Status.EMPTY_MARGIN] = np.nan
+    marked[(marked <= Status.EMPTY_MARGIN) & np.isnan(values[0])] = Status.TOO_LARGE
     return values, marked
 
 

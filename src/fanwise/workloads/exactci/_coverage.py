@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fanwise.errors import UsageError
 from fanwise.workloads.exactci._jit import entry
+from fanwise.workloads.exactci._records import Coverage
 
 __all__ = [
     "LARGEST_GRID",
@@ -21,6 +22,7 @@ __all__ = [
     "all_tables",
     "binomial",
     "blocks_of",
+    "coverage_rows",
     "make_grid",
     "tally",
     "tally_block",
@@ -148,3 +150,15 @@ def blocks_of(grid: Grid, methods: Sequence[str], block_s: float) -> list[tuple[
     points = list(zip(grid.p1.tolist(), grid.p2.tolist(), grid.odds_ratio.tolist(), strict=True))
     size = max(1, int(block_s / (20e-6 + 1.5e-9 * (grid.n1 + 1) * (grid.n2 + 1))))
     return [(method, points[i : i + size]) for method in methods for i in range(0, len(points), size)]
+
+
+def coverage_rows(done: Coverage) -> Iterator[list[object]]:
+    """Header and rows of the table that is written: methods slowest, then the grid in its order."""
+    lengths = LENGTHS if done.finite else ()
+    yield ["n1", "n2", "p1", "p2", "odds_ratio", "method", "alpha", "covered", "miss_low", "miss_high", *lengths]
+    grid = list(zip(done.p1.tolist(), done.p2.tolist(), done.odds_ratio.tolist(), strict=True))
+    for method in done.covered:
+        tallies = [getattr(done, name)[method].tolist() for name in (*TALLIES[:3], *lengths)]
+        for point, values in zip(grid, zip(*tallies, strict=True), strict=True):
+            texts = ["" if math.isnan(value) else repr(value) for value in values]
+            yield [done.n1, done.n2, *map(repr, point), method, repr(done.alpha), *texts]

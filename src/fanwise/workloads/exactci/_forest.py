@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from fanwise.workloads.exactci import _svg
 
 __all__ = ["Line", "draw", "labels"]
 
@@ -87,59 +88,47 @@ def draw(lines: Sequence[Line], *, alpha: float, methods: Sequence[str]) -> str:
     width = left + PLOT + RIGHT + (80 if len(methods) > 1 else 0)
     title = f"Odds ratios with {100.0 * (1.0 - alpha):g} % intervals ({', '.join(methods)})"
     largest = max([line.total for line in lines], default=1) or 1
-    body = [_axis(axis, height - 36), *(_line(line, axis, i, largest, methods) for i, line in enumerate(lines))]
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
-        f'viewBox="0 0 {width:.0f} {height}" role="img" font-family="sans-serif" font-size="12">\n'
-        f"<title>{escape(title)}</title>\n<desc>{DESCRIPTION}</desc>\n"
-        f'<rect width="{width:.0f}" height="{height}" fill="#ffffff"/>\n'
-        f'<text x="12" y="20" font-size="14">{escape(title)}</text>\n'
-    )
-    return head + "\n".join(body) + "\n</svg>\n"
+    rows = [_row(line, axis, i, largest, methods) for i, line in enumerate(lines)]
+    return _svg.document((width, height), title, DESCRIPTION, [*_frame(axis, height - 36), *rows])
 
 
-def _axis(axis: Axis, bottom: int) -> str:
-    marks = [
-        f'<line x1="{axis.at(tick):.2f}" y1="{TOP - 10}" x2="{axis.at(tick):.2f}" y2="{bottom}" '
-        f'stroke="{"#333333" if tick == 1.0 else "#dddddd"}"/>'
-        f'<text x="{axis.at(tick):.2f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>'
-        for tick in axis.ticks()
-    ]
-    middle = axis.left + PLOT / 2
-    return "\n".join([*marks, f'<text x="{middle:.2f}" y="{bottom + 32}" text-anchor="middle">odds ratio</text>'])
+def _frame(axis: Axis, bottom: float) -> list[str]:
+    marks = []
+    for tick in axis.ticks():
+        x = axis.at(tick)
+        marks.append(_svg.line((x, TOP - 10), (x, bottom), "#333333" if tick == 1.0 else "#dddddd"))
+        marks.append(_svg.text(x, bottom + 16, f"{tick:g}", anchor="middle"))
+    return [*marks, _svg.text(axis.left + PLOT / 2, bottom + 32, "odds ratio", anchor="middle")]
 
 
-def _line(line: Line, axis: Axis, index: int, largest: int, methods: Sequence[str]) -> str:
+def _row(line: Line, axis: Axis, index: int, largest: int, methods: Sequence[str]) -> str:
     y = TOP + ROW * index + 4
     colour = COLOURS[list(methods).index(line.method) % len(COLOURS)]
     start, end = axis.at(line.lower), axis.at(line.upper)
-    side = max(3.0, 14.0 * math.sqrt(line.total / largest))
-    numbers = f"{_short(line.estimate)} [{_short(line.lower)}, {_short(line.upper)}]"
     label = line.label if len(line.label) <= LEFT_CHARS else line.label[: LEFT_CHARS - 1] + "…"
+    numbers = f"{_short(line.estimate)} [{_short(line.lower)}, {_short(line.upper)}]"
     parts = [
-        f'<text x="12" y="{y + 4}">{escape(label)}</text>',
-        f'<line x1="{start:.2f}" y1="{y}" x2="{end:.2f}" y2="{y}" stroke="{colour}" stroke-width="1.5"/>',
+        _svg.text(12, y + 4, label),
+        _svg.line((start, y), (end, y), colour, ' stroke-width="1.5"'),
         _arrow(start, y, -6, colour) if _beyond(line.lower, axis) else "",
         _arrow(end, y, 6, colour) if _beyond(line.upper, axis) else "",
-        f'<text x="{axis.left + PLOT + 14:.2f}" y="{y + 4}">{numbers}{_named(line, methods)}</text>',
+        _square(axis.at(line.estimate), y, line.total / largest, colour) if not math.isnan(line.estimate) else "",
+        _svg.text(axis.left + PLOT + 14, y + 4, f"{numbers} {line.method}" if len(methods) > 1 else numbers),
     ]
-    if not math.isnan(line.estimate):
-        x = axis.at(line.estimate) - side / 2
-        parts.insert(
-            -1, f'<rect x="{x:.2f}" y="{y - side / 2:.2f}" width="{side:.2f}" height="{side:.2f}" fill="{colour}"/>'
-        )
     return "\n".join(part for part in parts if part)
 
 
-def _named(line: Line, methods: Sequence[str]) -> str:
-    return f" {line.method}" if len(methods) > 1 else ""
+def _square(x: float, y: float, share: float, colour: str) -> str:
+    side = max(3.0, 14.0 * math.sqrt(share))
+    corner = f'x="{x - side / 2:.2f}" y="{y - side / 2:.2f}"'
+    return f'<rect {corner} width="{side:.2f}" height="{side:.2f}" fill="{colour}"/>'
 
 
 def _beyond(value: float, axis: Axis) -> bool:
     return not 0.0 < value < math.inf or not axis.low <= math.log10(value) <= axis.high
 
 
-def _arrow(x: float, y: int, reach: int, colour: str) -> str:
+def _arrow(x: float, y: float, reach: int, colour: str) -> str:
     return f'<path d="M{x + reach:.2f} {y} L{x:.2f} {y - 4} L{x:.2f} {y + 4} Z" fill="{colour}"/>'
 
 

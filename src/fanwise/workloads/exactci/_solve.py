@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fanwise.workloads.exactci import _kernel
 from fanwise.workloads.exactci._methods import Question
 
-__all__ = ["FIELDS", "ready", "solve_chunk"]
+__all__ = ["FIELDS", "LARGEST", "ready", "solve_chunk"]
 
 FIELDS = ("lower", "upper", "p_value", "estimate", "odds_ratio")
 _CODES = {
@@ -20,7 +20,10 @@ _CODES = {
     "blaker": _kernel.BLAKER,
     "minlike": _kernel.MINLIKE,
     "wald": _kernel.WALD,
+    "unconditional": _kernel.CONDITIONAL,  # where its search begins
 }
+LARGEST = 40_401
+"""More tables with the same row totals are too large for the unconditional method."""
 _SIDES = {"two-sided": _kernel.TWO_SIDED, "greater": _kernel.GREATER, "less": _kernel.LESS}
 
 
@@ -42,7 +45,19 @@ def solve_chunk(item: tuple[str, NDArray[np.int64]], question: Question) -> NDAr
     alpha = question.two_sided_alpha
     z = -NormalDist().inv_cdf(0.5 * alpha)
     _kernel.solve(tables, _CODES[method], _SIDES[question.alternative], alpha, z, out)
+    if method == "unconditional":
+        _solve_unconditional(tables, alpha, out)
     return out
+
+
+def _solve_unconditional(tables: NDArray[np.int64], alpha: float, out: NDArray[np.float64]) -> None:
+    """Replace the conditional numbers; rows with too many tables become ``nan``."""
+    from fanwise.workloads.exactci._unconditional import solve_unconditional
+
+    a, b, c, d = tables.T
+    large = (a + b + 1) * (c + d + 1) > LARGEST
+    out[:, large & (a + c > 0) & (b + d > 0)] = np.nan
+    solve_unconditional(tables, alpha, out[:2].copy(), out[:3])
 
 
 def ready(method: str, question: Question) -> None:
