@@ -1,0 +1,202 @@
+"""Messages and exit codes: what happened, where, what was expected, what to do. No stack trace unless asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+__all__ = ["Exit", "Guard", "MissingExtraError", "ending", "nearest", "require"]
+
+JSON = "fanwise.json"
+"""Key in click's ``Context.meta`` that holds True once ``--json`` was read."""
+
+
+class Exit(IntEnum):
+    """What a command's exit code says."""
+
+    DONE = 0
+    DEFECT = 1
+    USAGE = 2
+    PARTIAL = 3
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+class MissingExtraError(Exception):
+    """A command needs packages that are not installed; the message is the whole line."""
+
+
+def require(command: str, packages: Sequence[str], extra: str) -> None:
+    """Raise if one of these packages is not installed. Nothing is imported."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"{command}: needs {' and '.join(missing)}: pip install 'fanwise[{extra}]'")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``Did you mean …?`` with a leading space, or nothing."""
+    close = difflib.get_close_matches(word, known, 1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended that did not return."""
+
+    code: Exit
+    message: str
+
+
+def _of_click(error: click.ClickException) -> str:
+    """Click's error in our words."""
+    if isinstance(error, click.NoSuchOption):
+        return f"no option {error.option_name}." + nearest(error.option_name, _options(error.ctx))
+    message = error.format_message()
+    return message if message.endswith((".", "?", ")")) else message + "."
+
+
+def _options(context: click.Context | None) -> list[str]:
+    return [name for p in context.command.params for name in p.opts] if context else []
+
+
+def _no_such_command(error: click.UsageError) -> str | None:
+    """Message for a command that does not exist, with the nearest one that does."""
+    group = error.ctx.command if error.ctx else None
+    words = error.message.split("'")
+    if not error.message.startswith("No such command") or not isinstance(group, click.Group) or error.ctx is None:
+        return None
+    return f"no command {words[1]}." + nearest(words[1], group.list_commands(error.ctx))
+
+
+def _interrupted(error: BaseException, arguments: Sequence[str]) -> str:
+    """Say what is kept and how to go on; a command may put its own words into the first argument."""
+    run: Any = getattr(error, "run", None)
+    kept = ""
+    if error.args and isinstance(error.args[0], str) and error.args[0].endswith("."):
+        kept = f" {error.args[0]}"
+    elif run is not None:
+        total = len(run.outcomes) + len(run.missing)
+        kept = f" {len(run.outcomes):,} of {total:,} items are kept."
+    again = [*arguments, *([] if "--resume" in arguments else ["--resume"])]
+    return f"Interrupted:{kept} Continue with: fanwise {shlex.join(again)}" if kept else "Interrupted."
+
+
+def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Ending:
+    """Decide what a command that raised ``error`` says and which code it ends with."""
+    from fanwise.errors import BackendError, BundleError, CacheError, InputError, NotPicklableError, UsageError
+
+    if isinstance(error, MissingExtraError):
+        return Ending(Exit.USAGE, str(error))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return Ending(Exit.USAGE, error.format_message())
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else command
+        return Ending(Exit.USAGE, f"{where}: {_no_such_command(error) or _of_click(error)}")
+    if isinstance(error, click.ClickException):
+        return Ending(Exit.USAGE, f"{command}: {_of_click(error)}")
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
+    if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
+        return Ending(Exit.USAGE, f"{command}: {error}")
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT}):
+        name = "" if error.filename is None else f" {_name(error.filename)}"
+        return Ending(Exit.USAGE, f"{command}: cannot write{name}: {reason(error)}.")
+    return Ending(Exit.DEFECT, "This is a defect in fanwise, not in your input.")
+
+
+def _name(filename: object) -> str:
+    return os.fsdecode(filename) if isinstance(filename, (str, bytes, os.PathLike)) else str(filename)
+
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, in lower case: ``no such file``."""
+    if error.errno == errno.ENOENT:
+        return "no such file"
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+@dataclass(slots=True)
+class Guard:
+    """Turns what a command raises into a message on stderr and an exit code.
+
+    Attributes
+    ----------
+    arguments : sequence of str
+        What was typed, for the line that says how to go on after an interrupt.
+    code : int
+        The exit code: set by the caller if the command returned, else here.
+    meta : mapping
+        Click's ``Context.meta``; with `JSON` in it, an object for machines is printed for a bad ending too.
+    """
+
+    arguments: Sequence[str]
+    code: int = 0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return True
+        if isinstance(error, click.exceptions.Exit):
+            self.code = error.exit_code
+        elif isinstance(error, SystemExit):
+            return False
+        elif isinstance(error, BrokenPipeError):
+            self.code = _broken_pipe()
+        else:
+            self.code = self._say(error)
+        return True
+
+    def _say(self, error: BaseException) -> int:
+        words = [word for word in self.arguments if not word.startswith("-")]
+        end = ending(error, " ".join(["fanwise", *words[:1]]), self.arguments)
+        message = end.message
+        if end.code is Exit.DEFECT:
+            message += f" Please report it with the file {_crash_file(error, self.arguments)}."
+        if end.code is Exit.DEFECT or {"-vv", "-vvv"} & set(self.arguments):
+            traceback.print_exception(error)
+        with contextlib.suppress(OSError, ValueError):  # a closed stderr must not hide the exit code
+            print(message, file=sys.stderr)
+        if self.meta.get(JSON):
+            from fanwise.cli._summary import Summary, print_json
+
+            print_json(Summary(" ".join(words[:1]), end.code, problems=[("", message)]))
+        return end.code
+
+
+def _broken_pipe() -> int:
+    """The reader of stdout has gone (``| head``): end as a program killed by SIGPIPE would."""
+    with contextlib.suppress(OSError, ValueError):  # stdout may have no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.BROKEN_PIPE
+
+
+def _crash_file(error: BaseException, arguments: Sequence[str]) -> str:
+    """Write what a report of the defect needs into the current directory, or into the temporary one."""
+    from fanwise import __version__
+
+    text = f"fanwise {__version__}, Python {sys.version}, {sys.platform}\nfanwise {shlex.join(arguments)}\n\n"
+    text += "".join(traceback.format_exception(error))
+    where = "." if os.access(".", os.W_OK) else tempfile.gettempdir()
+    handle, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=where)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return os.path.relpath(name) if where == "." else name

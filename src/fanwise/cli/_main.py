@@ -1,0 +1,112 @@
+"""The root command: a table of commands, each imported when it is called and not before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from fanwise import __version__
+from fanwise.cli._errors import Guard, require
+
+__all__ = ["COMMANDS", "Entry", "run"]
+
+
+class Entry(NamedTuple):
+    """Where a command lives, what it does in one line, and the packages it cannot do without."""
+
+    home: str
+    summary: str
+    needs: tuple[str, ...] = ()
+    extra: str = "cli"
+
+
+COMMANDS: dict[str, Entry] = {
+    "ci": Entry("ci:ci", "Exact confidence intervals for many 2×2 tables.", ("numpy",), "ci"),
+    "ci coverage": Entry("ci_coverage:coverage", "Exact coverage of interval methods over a grid.", ("numpy",), "ci"),
+    "help": Entry("help:topic", "Pages on environment, exit-codes, files and backends."),
+    "completion": Entry("completion:completion", "Print the completion script of a shell."),
+}
+"""Every command by its name as typed; two words for a command under another one."""
+
+WORKLOADS = ("ci", "search", "scan", "envelope")
+_WORDS = max(len(name.split()) for name in COMMANDS)
+
+
+def load(name: str) -> click.Command:
+    """Import a command, or say which package it misses."""
+    entry = COMMANDS[name]
+    require(f"fanwise {name}", entry.needs, entry.extra)
+    module, attribute = entry.home.split(":")
+    command: click.Command = getattr(import_module(f"fanwise.cli.{module}"), attribute)
+    return command
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS` whose names begin with ``prefix``, loaded when called."""
+
+    def __init__(self, prefix: tuple[str, ...] = (), **options: object) -> None:
+        super().__init__(name=prefix[-1] if prefix else "fanwise", **options)  # type: ignore[arg-type] # click's own
+        self.prefix = prefix
+
+    def _full(self, *words: str) -> str:
+        return " ".join((*self.prefix, *words))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names one word longer than the prefix, workloads first."""
+        start = len(self.prefix)
+        words = [name.split() for name in COMMANDS]
+        names = dict.fromkeys(w[start] for w in words if len(w) > start and tuple(w[:start]) == self.prefix)
+        return sorted(names, key=lambda n: (WORKLOADS.index(n) if n in WORKLOADS else len(WORKLOADS), n))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command, or make the group for a name that only begins other names."""
+        if self._full(cmd_name) in COMMANDS:
+            return load(self._full(cmd_name))
+        return Commands((*self.prefix, cmd_name)) if cmd_name in self.list_commands(ctx) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take the longest name that the arguments begin with."""
+        for count in range(min(_WORDS, len(args)), 1, -1):
+            if self._full(*args[:count]) in COMMANDS:
+                return " ".join(args[:count]), load(self._full(*args[:count])), args[count:]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands with the summaries of the table; nothing is imported."""
+        names = self.list_commands(ctx)
+        rows = [(n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else "…") for n in names]
+        for title, chosen in (("Workloads", True), ("Commands", False)):
+            if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
+                with formatter.section(title):
+                    formatter.write_dl(part)
+
+
+def root() -> Commands:
+    """Make the command ``fanwise``."""
+    group = Commands(
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        help="Run one function over many inputs: never slower than the loop, nothing lost, work done once.",
+        epilog="Pages: fanwise help environment | exit-codes | files | backends",
+        no_args_is_help=True,
+    )
+    return click.version_option(__version__, prog_name="fanwise", message="%(prog)s %(version)s")(group)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; every ending, good or bad, becomes an exit code and at most one message."""
+    command = root()
+    if "_FANWISE_COMPLETE" in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(command, {}, "fanwise", "_FANWISE_COMPLETE", os.environ["_FANWISE_COMPLETE"])
+    guard = Guard(arguments)
+    with guard, command.make_context("fanwise", list(arguments)) as context:
+        guard.meta = context.meta
+        guard.code = int(command.invoke(context) or 0)
+    return guard.code

@@ -1,0 +1,156 @@
+"""The options that every workload has, read once into one record."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fanwise.cli._errors import JSON
+
+if TYPE_CHECKING:
+    from fanwise.typing import Progress
+
+__all__ = ["RunOptions", "epilog", "progress_now", "workload_options"]
+
+EXIT_CODES = "0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the common options of a workload said.
+
+    Attributes
+    ----------
+    parallel : int or None
+        Number of workers; None: fanwise decides.
+    cache_dir : Path
+        Where the cache and the journals are: the option, else the environment, else the user's cache directory.
+    """
+
+    parallel: int | None
+    backend: str
+    cache_dir: Path
+    no_cache: bool
+    resume: bool
+    progress: str
+    report: Path | None
+    trace: Path | None
+    json: bool
+    quiet: bool
+    verbose: int
+    force: bool
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, unless ``-q`` was given."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def cache(self) -> Any:
+        """The cache of this run, or None with ``--no-cache``."""
+        if self.no_cache:
+            return None
+        import fanwise
+
+        return fanwise.Cache(self.cache_dir, memory=0)  # one process, one pass: a level in memory has nothing to give
+
+    def bar(self, label: str) -> Progress:
+        """The progress display of this run."""
+        from fanwise import progress
+
+        kind = progress_now(self)
+        display: Progress = getattr(progress, kind)() if kind == "none" else getattr(progress, kind)(label=label)
+        return display
+
+
+def progress_now(options: RunOptions) -> str:
+    """Which display fits this process."""
+    return progress_kind(options, dict(os.environ), terminal=_is_terminal(sys.stderr))
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def progress_kind(options: RunOptions, environment: dict[str, str], *, terminal: bool) -> str:
+    """Which display: ``-q`` beats ``--progress``, that beats the environment, and a pipe gets plain lines."""
+    if options.quiet:
+        return "none"
+    if options.progress != "auto":
+        return options.progress
+    if environment.get("FANWISE_LOG") == "json":
+        return "none"
+    return "auto" if terminal or "FANWISE_PROGRESS" in environment else "plain"
+
+
+def parallel(context: click.Context, _: click.Parameter, value: str) -> int | None:
+    """Number of workers; None for ``auto``."""
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.UsageError(f'-p expects a number ≥ 1 or "auto", not "{value}".', context.find_root())
+    return int(value)
+
+
+def default_cache_dir() -> Path:
+    """``$FANWISE_CACHE_DIR``, else ``$XDG_CACHE_HOME/fanwise``, else ``~/.cache/fanwise``."""
+    named = os.environ.get("FANWISE_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "fanwise"
+
+
+DISPLAYS = ["auto", "rich", "plain", "none"]
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option(
+        "-p", "--parallel", default="auto", callback=parallel, metavar="N|auto", help="Workers; 1: no workers."
+    ),
+    click.option("--backend", default="auto", metavar="NAME|URL", help="auto, serial, thread, process or a URL."),
+    click.option(
+        "--cache-dir",
+        type=_DIRECTORY,
+        default=default_cache_dir,
+        show_default="the user's cache",
+        help="Where cache and journals are kept.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Neither read nor fill the cache."),
+    click.option("--resume", is_flag=True, help="Go on where an interrupted run ended."),
+    click.option("--progress", type=click.Choice(DISPLAYS), default="auto", help="What is shown on stderr."),
+    click.option("--report", type=_FILE, metavar="FILE.html", help="Where the time went, as a page (and FILE.json)."),
+    click.option("--trace", type=_FILE, metavar="FILE.json", help="A trace for Perfetto or chrome://tracing."),
+    click.option("--json", is_flag=True, help="A summary for machines on stdout."),
+    click.option("-q", "--quiet", is_flag=True, help="Errors only."),
+    click.option(
+        "-v", "--verbose", count=True, show_default=False, help="More on stderr; -vv: everything, with stack traces."
+    ),
+    click.option("--force", is_flag=True, help="Overwrite outputs and start afresh."),
+)
+
+
+def workload_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the common options; it receives them as one `RunOptions`, its first argument."""
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> int:
+        options = RunOptions(**{f.name: values.pop(f.name) for f in fields(RunOptions)})
+        click.get_current_context().meta[JSON] = options.json
+        if options.verbose or "FANWISE_LOG" in os.environ:
+            from fanwise.cli._logs import configure
+
+            configure(options.verbose, os.environ, f"{os.getpid():x}")
+        return command(options, **values)
+
+    return functools.reduce(lambda function, option: option(function), reversed(_OPTIONS), gathered)
+
+
+def epilog(*examples: str) -> str:
+    """Examples and exit codes, for the end of a help page."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}\n\n\b\nExit codes: {EXIT_CODES}"

@@ -1,0 +1,99 @@
+"""Files of a command: what is found out before any work, and what is written after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, BinaryIO
+
+from fanwise.cli._errors import reason
+from fanwise.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from fanwise.cli._options import RunOptions
+    from fanwise.report import RunReport
+
+__all__ = ["check_input", "check_new", "check_writable", "stdout_bytes", "terminable", "write_reports"]
+
+
+def check_input(path: str, suffixes: Sequence[str]) -> None:
+    """Find out before any work that an input cannot be read, or is of an unknown kind; ``-`` is standard input."""
+    if path == "-":
+        return
+    _check_suffix(path, suffixes)
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {reason(error)}.") from error
+
+
+def check_new(path: Path, suffixes: Sequence[str], *, force: bool) -> None:
+    """Find out before any work that an output exists, cannot be written, or is of an unknown kind."""
+    _check_suffix(str(path), suffixes)
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists; use --force to overwrite it.")
+    check_writable(path)
+
+
+def _check_suffix(path: str, suffixes: Sequence[str]) -> None:
+    if Path(path).suffix.lower() not in suffixes:
+        raise UsageError(f"{path} has no known suffix; expected one of {', '.join(suffixes)}.")
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Find out before any work that a file cannot be written; what exists is left alone."""
+    for path in paths:
+        if path is not None:
+            known = path.exists()
+            open(path, "ab").close()
+            if not known:
+                path.unlink()
+
+
+def stdout_bytes() -> BinaryIO:
+    """Standard output without encoding, so that a locale cannot spoil a file."""
+    return sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Make SIGTERM end a step as Ctrl-C does, so that temporary files go; not for runs, which see to it themselves."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[str, str]]:
+    """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure."""
+    if report is None:
+        return []
+    wanted: list[tuple[Path, Callable[[], str]]] = []
+    if options.report is not None:
+        wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]
+    if options.trace is not None:
+        wanted += [(options.trace, report.to_trace)]
+    return [problem for path, text in wanted if (problem := _replace(path, text()))]
+
+
+def _replace(path: Path, text: str) -> tuple[str, str] | None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        return str(path), f"cannot write {path}: {reason(error)}."
+    finally:
+        with contextlib.suppress(OSError):  # the disk may be gone altogether
+            temporary.unlink(missing_ok=True)
+    return None

@@ -1,0 +1,59 @@
+"""Tables, golden rows, and the kernel a second time without Numba."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fanwise.workloads.exactci import _jit, _kernel
+from fanwise.workloads.exactci._methods import ask
+from fanwise.workloads.exactci._solve import FIELDS, solve_chunk
+
+EXACT = ("conditional", "midp", "blaker", "minlike")
+
+# Each shows something: zeros, ties, an end at 1, the end of the support, skew, a long tail.
+SHOWCASE = [
+    (3, 1, 1, 3), (3, 10, 30, 23), (0, 5, 4, 6), (5, 0, 3, 4), (4, 3, 0, 7), (2, 9, 6, 0), (10, 10, 10, 10), (1, 1, 1, 1),
+    (12, 5, 8, 10), (7, 3, 2, 8), (1, 14, 7, 8), (15, 5, 12, 8), (0, 2, 2, 0), (2, 0, 0, 2), (1, 2, 3, 4), (20, 1, 2, 19),
+    (4, 51, 14, 38), (2, 27, 19, 3), (30, 25, 3, 2), (1, 40, 2, 9),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _numba_is_not_garbage() -> None:
+    """What Numba keeps makes each collection of `nothing_left_behind` 70 ms long; frozen objects are not looked at."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def golden(shared_data: Path) -> list[dict[str, str]]:
+    with open(shared_data / "exactci" / "golden.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def plain_kernel() -> ModuleType:
+    """The same source, not compiled."""
+    spec = importlib.util.spec_from_file_location("plain_kernel", _kernel.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    compiled, _jit.COMPILED = _jit.COMPILED, False
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        _jit.COMPILED = compiled
+    return module
+
+
+def numbers(table: tuple[int, int, int, int], method: str, alpha: float, side: str = "two-sided") -> dict[str, float]:
+    """What the compiled kernel says about one table."""
+    out = solve_chunk((method, np.array([table], np.int64)), ask([method], alpha, side))
+    return dict(zip(FIELDS, out[:, 0].tolist()))
