@@ -51,6 +51,8 @@ class Frame:
         Positions in the file.
     excluded : tuple of (str, str)
         Items that left the pool, and why.
+    dropped : tuple
+        Times between the first and the last training row that are not among them.
     """
 
     y: Floats
@@ -71,6 +73,7 @@ class Frame:
     excluded: tuple[tuple[str, str], ...] = ()
     undefined: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    dropped: tuple[Instant, ...] = ()
     data_hash: str = ""
 
     @property
@@ -239,6 +242,7 @@ class _Draft:
             excluded=excluded,
             undefined={str(i): lost for i in [*self.pool, *search.forced] if (lost := self.undefined(i))},
             notes=tuple(self.notes(train)),
+            dropped=tuple(self.table.time[t] for t in sorted(set(range(train[0], train[-1])) - set(train.tolist()))),
             data_hash=self.table.data_hash,
         )
 

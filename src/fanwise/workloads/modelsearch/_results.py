@@ -67,6 +67,12 @@ class Result:
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
     run: Mapping[str, Any] = field(default_factory=dict)
+    by: str = "bic"
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """What was ranked by, and its value for the first row."""
+        return self.by, float(self.ranked[self.by][0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,7 @@ def _conclude(
             problems=tuple(problems),
             files=(),
             run=_account(job, ledger, tally, reused),
+            by=config.rank.by,
         )
         files = () if out is None else _publish(job, ledger, result, rows, tally, Path(out))
     return dataclasses.replace(result, files=files)
