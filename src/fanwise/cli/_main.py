@@ -32,7 +32,7 @@ COMMANDS: dict[str, Entry] = {
     "search plan": Entry("search:plan", "Count the specifications and measure how long they take.", _SEARCH, "search"),
     "search run": Entry("search:run", "Assess every specification and rank those that pass.", _SEARCH, "search"),
     "search show": Entry("search_show:show", "Show what a search found, and why one fell.", _SEARCH, "search"),
-    "search export": Entry("search_show:export", "One specification as CSV, JSON, script or recipes.", _SEARCH, "search"),
+    "search export": Entry("search_show:export", "One specification as CSV, JSON or script.", _SEARCH, "search"),
     "search forecast": Entry("search_show:forecast", "Predictions for rows to come.", _SEARCH, "search"),
     "help": Entry("help:topic", "Pages on environment, exit-codes, files and backends."),
     "completion": Entry("completion:completion", "Print the completion script of a shell."),

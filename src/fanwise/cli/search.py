@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,9 @@ def output_of(config: Path, given: Path | None) -> Path:
     epilog=epilog("fanwise search plan macro.toml", "fanwise search plan macro.toml --unrank 1214"),
 )
 @CONFIG
-@click.option("--list", "listed", type=click.IntRange(0), default=0, metavar="N", help="Print the first N specifications.")
+@click.option(
+    "--list", "listed", type=click.IntRange(0), default=0, metavar="N", help="Print the first N specifications."
+)
 @click.option("--unrank", type=int, metavar="I", help="Print specification I.")
 @click.option("--json", "as_json", is_flag=True, help="An object for machines on stdout.")
 def plan(config: Path, listed: int, unrank: int | None, as_json: bool) -> int:
@@ -125,7 +127,13 @@ def _range(context: click.Context, _: click.Parameter, value: str | None) -> tup
     epilog=epilog("fanwise search run macro.toml -p 4 --verify 20", "fanwise search run macro.toml --resume"),
 )
 @click.argument("configs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CONFIG...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Directory of the results.  [default: CONFIG's name with .search]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Directory of the results.  [default: CONFIG's name with .search]",
+)
 @click.option("--full", is_flag=True, help="Every statistic of every specification (verdicts.csv).")
 @click.option("--verify", type=click.IntRange(0), default=0, metavar="N", help="Fit the best N again with statsmodels.")
 @click.option("--range", "ids", callback=_range, metavar="A:B", help="Only specifications A to B-1.")
@@ -165,9 +173,7 @@ def _executor(options: RunOptions, *, several: bool) -> Iterator[Any]:
         yield executor
 
 
-def _run_one(
-    config: Path, out: Path, options: RunOptions, own: dict[str, Any], executor: Any
-) -> tuple[Exit, Summary]:
+def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], executor: Any) -> tuple[Exit, Summary]:
     from fanwise.workloads.modelsearch import search as run_search
 
     began = time.perf_counter()
@@ -193,8 +199,12 @@ def _run_one(
     return code, _summary(result, (code, time.perf_counter() - began), options, problems)
 
 
-def _print_unless(quiet: bool) -> Any:
-    return (lambda text: None) if quiet else print
+def _print_unless(quiet: bool) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        if not quiet:
+            print(text)
+
+    return say
 
 
 def _problems(result: Result) -> list[tuple[str, str]]:
@@ -244,7 +254,11 @@ def _summary(
             own |= json.loads(path.read_text("utf-8"))
     if result.verification is not None:
         worst = result.verification.worst
-        own["verification"] = {"max_abs": result.verification.max_abs, "max_rel": result.verification.max_rel, "worst": worst}
+        own["verification"] = {
+            "max_abs": result.verification.max_abs,
+            "max_rel": result.verification.max_rel,
+            "worst": worst,
+        }
     return Summary("search run", code, outputs, result.report, options.report, seconds, problems, own)
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import epilog
 from fanwise.cli._outputs import check_writable, terminable
+from fanwise.cli._summary import finite
 from fanwise.cli.search import CONFIG, output_of
 from fanwise.errors import UsageError
 from fanwise.workloads.modelsearch._export import FORMATS
@@ -59,7 +61,9 @@ class Finished:
         """An id, or the id of terms."""
         if text.isdecimal():
             if int(text) >= self.space.count():
-                raise UsageError(f"there is no specification {int(text):,}: ids run from 0 to {self.space.count() - 1:,}")
+                raise UsageError(
+                    f"there is no specification {int(text):,}: ids run from 0 to {self.space.count() - 1:,}"
+                )
             return int(text)
         return self.space.find(text)
 
@@ -77,7 +81,9 @@ class Finished:
 @click.option("-o", "--output", type=_DIRECTORY, metavar="DIR", help="Directory of the search.")
 @click.option("--top", type=click.IntRange(0), default=20, metavar="N", help="How many of the best.")
 @click.option("--why", metavar="ID|TERMS", help="Explain one specification.")
-@click.option("--near-misses", type=click.IntRange(0), default=0, metavar="N", help="Those that came furthest and fell.")
+@click.option(
+    "--near-misses", type=click.IntRange(0), default=0, metavar="N", help="Those that came furthest and fell."
+)
 @click.option("--funnel", is_flag=True, help="How many fell at each filter.")
 @click.option("--json", "as_json", is_flag=True, help="An object for machines on stdout.")
 def show(config: Path, output: Path | None, as_json: bool, **own: Any) -> int:
@@ -88,7 +94,12 @@ def show(config: Path, output: Path | None, as_json: bool, **own: Any) -> int:
     if as_json:
         print(json.dumps(told, ensure_ascii=False))
         return Exit.DONE
-    for part, lines in (("why", _why_lines), ("funnel", _funnel_lines), ("near_misses", _miss_lines), ("ranked", _ranked_lines)):
+    for part, lines in (
+        ("why", _why_lines),
+        ("funnel", _funnel_lines),
+        ("near_misses", _miss_lines),
+        ("ranked", _ranked_lines),
+    ):
         if part in told:
             for line in lines(told[part]):
                 print(line)
@@ -126,7 +137,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "passed": verdict.passed,
         "failed_at": verdict.failed_at,
         "checks": [asdict(check) for check in verdict.checks],
-        "information": {name: None if value != value else value for name, value in verdict.information.items()},  # noqa: PLR0124 (NaN)
+        "information": finite(verdict.information),
         "neighbours": [asdict(neighbour) for neighbour in verdict.neighbours],
     }
 
@@ -212,7 +223,9 @@ def _write(path: Path, text: str) -> None:
 @CONFIG
 @click.option("--id", "wanted", required=True, metavar="I", help="Number (or terms) of the specification.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="csv", help="python: a script that fits it again.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="csv", help="python: a script that fits it again."
+)
 @click.option("--from", "folder", type=_DIRECTORY, metavar="DIR", help="Directory of the search.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def export(config: Path, output: Path, wanted: str, form: str, folder: Path | None, force: bool) -> int:
@@ -233,7 +246,9 @@ def _scenarios(context: click.Context, _: click.Parameter, values: tuple[str, ..
     for value in values:
         name, named, path = value.rpartition("=")
         if not named and len(values) > 1:
-            raise click.UsageError(f"--future {value}: of several files each needs a name, as in base={value}.", context)
+            raise click.UsageError(
+                f"--future {value}: of several files each needs a name, as in base={value}.", context
+            )
         if name in found:
             raise click.UsageError(f"--future: two scenarios are called {name}.", context)
         found[name] = Path(path)
@@ -275,11 +290,15 @@ def forecast(config: Path, output: Path, futures: dict[str, Path], **own: Any) -
             raise UsageError(f"{finished.folder}: nothing passed, so nothing predicts; name specifications with --ids")
         found = predict(finished.config, finished.verdicts(ids), futures, top=len(ids))
         history = read_table(finished.config)
-        times = [read_table(finished.config, path, after=history).time[len(history.time) :] for path in futures.values()]
+        times = [
+            read_table(finished.config, path, after=history).time[len(history.time) :] for path in futures.values()
+        ]
         text = forecast_csv([list(time) for time in times], found, named=list(futures) != [""])
         _write(output, text)
-    empty = sum(bool((column != column).any()) for by_id in found.values() for column in by_id.values())  # noqa: PLR0124 (NaN)
+    empty = sum(any(map(isnan, column)) for by_id in found.values() for column in by_id.values())
     if empty:
-        print(f"fanwise search: {empty} columns of {output} have empty cells: an input is missing there.", file=sys.stderr)
+        print(
+            f"fanwise search: {empty} columns of {output} have empty cells: an input is missing there.", file=sys.stderr
+        )
         return Exit.PARTIAL
     return Exit.DONE

@@ -69,7 +69,7 @@ def evaluate(frame: Frame, space: Space, config: Config, ids: Iterable[int], *, 
     Returns
     -------
     VerdictTable
-        One row for each id, in the order given: ``id``, ``terms``, ``passed``, ``failed_at``, ``reason`` and statistics.
+        One row for each id, in the order given: ``id``, ``terms``, ``passed``, ``failed_at``, ``reason``, statistics.
     """
     with one_thread():
         context = context_of(config, frame, tried=space.count())
@@ -120,7 +120,7 @@ def projected(context: SearchContext) -> float:
     return min(costs) * context.space.count()
 
 
-def verify(frame: Frame, space: Space, config: Config, ranked: VerdictTable, n: int) -> Verification:  # noqa: ARG001 (the space is part of the published signature)
+def verify(frame: Frame, space: Space, config: Config, ranked: VerdictTable, n: int) -> Verification:  # noqa: ARG001 (published)
     """Fit the first ``n`` ranked specifications again with statsmodels and compare every statistic.
 
     Returns

@@ -11,11 +11,14 @@ from functools import cache
 
 __all__ = ["can_limit", "one_thread"]
 
-_SYMBOLS = tuple(
-    (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
-    for prefix in ("", "scipy_")
-    for suffix in ("", "64_", "_64")
-) + (("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),)
+_SYMBOLS = (
+    *(
+        (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+        for prefix in ("", "scipy_")
+        for suffix in ("", "64_", "_64")
+    ),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+)
 _LIBRARY = re.compile(r"(/\S*(?:openblas|mkl_rt)\S*)")
 
 Pair = tuple[Callable[[], int], Callable[[int], object]]

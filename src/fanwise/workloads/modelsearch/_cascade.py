@@ -277,6 +277,8 @@ class _Stages:
                 beyond = (self.columns[rule.column] - rule.bound) / abs(rule.bound)
                 at = failed == FILTERS.index(name)
                 gaps[at] = (-beyond if rule.sense == ">=" else beyond)[at]
+        at = failed == FILTERS.index("sign")
+        gaps[at] = self.columns["sign_gap"][at]
         if self.filters.stationary is not None and "adf_p" in self.columns:
             at = failed == FILTERS.index("stationary")
             gaps[at] = np.fmin(self.columns["adf_p"], self.columns["pp_p"])[at] / self.filters.stationary_p - 1
@@ -291,7 +293,7 @@ class _Stages:
         return {**tests, **inference(self.context, self.fits, cov)}
 
     def _needs_white(self, tests: Columns) -> NDArray[np.bool_]:
-        """All with ``full``; else where Breusch–Pagan alone does not settle heteroscedasticity, nor a HAC makes it moot."""
+        """All with ``full``; else where neither Breusch–Pagan nor a HAC settles which covariance it is."""
         rule = self.filters.heteroscedasticity
         if self.full or rule is None or self.filters.cov != "auto":
             return np.full(len(self.fits), self.full)

@@ -26,6 +26,7 @@ __all__ = [
 
 Instant = str | int
 
+
 @dataclass(frozen=True, slots=True)
 class Data:
     """Where the numbers are and which rows fit and judge. ``train`` and ``test`` are inclusive."""
@@ -148,7 +149,7 @@ class Multiplicity:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How the work is cut: ``chunk`` specifications at a time; items built ahead (``all``) or when needed (``lazy``)."""
+    """``chunk`` specifications at a time; items are built ahead (``all``) or when they are needed (``lazy``)."""
 
     chunk: int = 4096
     prefetch: str = "all"

@@ -89,7 +89,7 @@ def _context(config: Config, frame: Frame, base: Base, whole: Pool | None, tried
 
 def to_arrays(context: SearchContext) -> dict[str, Any]:
     """The context as named arrays and one small plain object, for a bundle."""
-    records = {"frame": context.frame, "base": context.base}
+    records: dict[str, Frame | Base | Pool] = {"frame": context.frame, "base": context.base}
     if context.whole is not None:
         records["whole"] = context.whole
     arrays: dict[str, Any] = {}

@@ -6,7 +6,7 @@ All three are c·H·H' with rows of H of length n (HAC: n + L). For HAC the Bart
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, pow
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ __all__ = ["block_p", "hac_lags", "label", "moving_sum", "root", "standard_error
 
 def hac_lags(n: int) -> int:
     """Newey and West's (1994) rule ⌊4·(n/100)^(2/9)⌋."""
-    return floor(4.0 * (n / 100.0) ** (2.0 / 9.0))
+    return floor(4.0 * pow(n / 100.0, 2.0 / 9.0))
 
 
 def label(cov: str, n: int, autocorrelated: NDArray[np.bool_], heteroscedastic: NDArray[np.bool_]) -> NDArray[np.str_]:
@@ -44,17 +44,17 @@ def root(fits: Fits, cov: str) -> Floats:
     """H with its factor in it, so that the covariance is H·H'; shape (batch, K, …)."""
     freedom = fits.n - fits.k
     if cov == "nonrobust":
-        return fits.pinv * np.sqrt(fits.ssr / freedom)[:, None, None]
+        return np.asarray(fits.pinv * np.sqrt(fits.ssr / freedom)[:, None, None])
     weighted = fits.pinv * fits.e[:, None, :]
     if cov == "HC1":
-        return weighted * np.sqrt(fits.n / freedom)
+        return np.asarray(weighted * np.sqrt(fits.n / freedom))
     lags = int(cov[4:-1])
-    return moving_sum(weighted, lags) / np.sqrt(lags + 1.0)
+    return np.asarray(moving_sum(weighted, lags) / np.sqrt(lags + 1.0))
 
 
 def standard_errors(half: Floats) -> Floats:
     """Square roots of the diagonal of H·H'."""
-    return np.sqrt(np.einsum("bkt,bkt->bk", half, half))
+    return np.asarray(np.sqrt(np.einsum("bkt,bkt->bk", half, half)))
 
 
 def two_sided(t: Floats, freedom: int) -> Floats:
@@ -76,7 +76,7 @@ def block_p(b: Floats, half: Floats, freedom: int) -> Floats:
 def _quadratic(matrices: Floats, z: Floats) -> Floats:
     """z'·M⁻¹·z for each matrix; NaN where it is singular."""
     try:
-        return np.einsum("bq,bq->b", z, np.linalg.solve(matrices, z[:, :, None])[:, :, 0])
+        return np.asarray(np.einsum("bq,bq->b", z, np.linalg.solve(matrices, z[:, :, None])[:, :, 0]))
     except np.linalg.LinAlgError:
         if len(z) == 1:
             return np.array([np.nan])

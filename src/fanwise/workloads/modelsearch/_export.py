@@ -80,12 +80,16 @@ def _script(frame: Frame, config: Config, row: VerdictTable) -> Iterator[str]:
     """A script of about ten lines that fits the specification with statsmodels."""
     items = [*(frame.items[i] for i in _free(row)), *frame.forced]
     cov = str(row["cov"][0])
-    robust = f'"HAC", cov_kwds={{"maxlags": {cov[4:-1]}}}, use_t=True' if cov.startswith("HAC") else f'"{cov}", use_t=True'
+    robust = (
+        f'"HAC", cov_kwds={{"maxlags": {cov[4:-1]}}}, use_t=True' if cov.startswith("HAC") else f'"{cov}", use_t=True'
+    )
     first, last = frame.time[0], frame.time[-1]
     yield "import numpy as np, pandas as pd, statsmodels.api as sm"
     yield f'd = pd.read_csv({_text(config.data.file.name)}, index_col={_text(config.data.time)}, na_values=["."])'
     yield f"y = {_formula(config.data.target, config)}"
-    yield "X = pd.DataFrame({" + ", ".join(f"{_text(str(i))}: {_formula(i, config)}" for i in items) + "}, index=d.index)"
+    yield (
+        "X = pd.DataFrame({" + ", ".join(f"{_text(str(i))}: {_formula(i, config)}" for i in items) + "}, index=d.index)"
+    )
     for season in frame.seasons:
         yield from _season(season, dated=isinstance(first, str))
     yield f"rows = d.loc[{first!r}:{last!r}].index.difference({list(frame.dropped)}, sort=False)"
@@ -111,7 +115,8 @@ def _season(season: Season, *, dated: bool) -> Iterator[str]:
     else:
         yield f"s = (d.index - d.index[0]) % {season.period} + 1"
     chosen = list(season.chosen)
-    yield f'X[[f"season({season.period}).{{j}}" for j in {chosen}]] = np.column_stack([(s == j) * 1.0 for j in {chosen}])'
+    names = [f"season({season.period}).{part}" for part in chosen]
+    yield f"X[{names}] = np.column_stack([(s == part) * 1.0 for part in {chosen}])"
 
 
 def forecast_csv(times: list[Any], predictions: dict[str, dict[int, Any]], *, named: bool) -> str:

@@ -15,7 +15,19 @@ from fanwise.workloads.modelsearch._unitroot import stationary
 
 __all__ = ["FILTERS", "PASSED", "Rule", "demanded_signs", "first_failure", "passed", "rules"]
 
-FILTERS = ("rank", "r2", "adj_r2", "sign", "vif", "pvalue", "group_f", "stationary", "cointegration", "oos", "stability")
+FILTERS = (
+    "rank",
+    "r2",
+    "adj_r2",
+    "sign",
+    "vif",
+    "pvalue",
+    "group_f",
+    "stationary",
+    "cointegration",
+    "oos",
+    "stability",
+)
 PASSED = len(FILTERS)
 
 Columns = Mapping[str, NDArray[Any]]

@@ -59,7 +59,7 @@ class Fits:
     @property
     def k(self) -> int:
         """Columns, the constant included."""
-        return 1 + self.b.shape[1]
+        return 1 + int(self.b.shape[1])
 
     @property
     def items(self) -> Indices:
@@ -68,8 +68,8 @@ class Fits:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> Fits:
         """The same for some of the batch."""
-        parts = (self.indices, self.b, self.e, self.e_ahead, self.ssr, self.q, self.pinv)
-        return Fits(self.base, self.pool, *(part[chosen] for part in parts))
+        numbers = (self.b, self.e, self.e_ahead, self.ssr, self.q, self.pinv)
+        return Fits(self.base, self.pool, self.indices[chosen], *(part[chosen] for part in numbers))
 
 
 def rank_reason(base: Base, pool: Pool, indices: Indices) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +88,7 @@ class Frame:
         return (*map(str, self.forced), *(label for season in self.seasons for label in season.labels))
 
     @property
-    def X(self) -> Floats:
+    def X(self) -> Floats:  # noqa: N802 (the field's name for a design matrix)
         """All columns on the training rows, shape (n, columns); the constant is not among them."""
         return read_only(np.vstack([self.free(range(len(self.items)))[0], self.fixed])).T
 
@@ -98,6 +100,12 @@ class Frame:
         for at, index in enumerate(indices):
             built[at] = values(self.items[index], self.sources[self.items[index].variable])
         return built[:, self.rows], built[:, self.rows_test]
+
+    def freeze(self) -> Mapping[str, Any]:
+        """Target, columns, Gram matrix, names and recipes as one read-only bundle that every process shares."""
+        from fanwise.workloads.modelsearch.study import freeze_frame
+
+        return freeze_frame(self)
 
     @property
     def sources_length(self) -> int:
@@ -199,7 +207,7 @@ class _Draft:
         if n <= largest:
             raise InputError(
                 f"{self.config.path.name}: [data] train: {n} complete rows are left for up to k = {largest} columns"
-                f"{self.costliest(chosen)}; use a longer train, drop items, or set missing = \"drop-items\""
+                f'{self.costliest(chosen)}; use a longer train, drop items, or set missing = "drop-items"'
             )
 
     def costliest(self, chosen: Sequence[Item]) -> str:
@@ -210,7 +218,9 @@ class _Draft:
         worst = [f"{name} {cost}" for cost, name in costs[:3] if cost]
         return f" (rows missing most: {', '.join(worst)})" if worst else ""
 
-    def frame(self, chosen: list[Item], rows: tuple[Positions, Positions], excluded: tuple[tuple[str, str], ...]) -> Frame:
+    def frame(
+        self, chosen: list[Item], rows: tuple[Positions, Positions], excluded: tuple[tuple[str, str], ...]
+    ) -> Frame:
         train, test = rows
         search = self.config.search
         blocks = [season_columns(season, self.table.months, self.table.ordinals) for season in search.seasons]
@@ -266,23 +276,24 @@ class _Draft:
         if len(jumps):
             shown = ", ".join(f"{self.table.time[train[j]]} to {self.table.time[train[j + 1]]}" for j in jumps[:5])
             more = f" and {len(jumps) - 5} more" if len(jumps) > 5 else ""
-            yield f"{len(jumps)} gaps in the training rows ({shown}{more}): time-series tests treat the rest as consecutive"
+            says = "time-series tests treat the rest as consecutive"
+            yield f"{len(jumps)} gaps in the training rows ({shown}{more}): {says}"
         test = self.config.pretest.target_stationary
         if test is not None and not is_stationary(self.target[train], test.test, test.p):
             yield f"the target {self.config.data.target} is not stationary by {test.test} at p < {test.p:g}"
 
 
 def _ordinals(bounds: tuple[Instant, Instant], table: Table) -> list[int]:
-    import datetime
-
     if table.months is None:
         if not all(isinstance(bound, int) for bound in bounds):
             raise InputError(f"[data] train, test: {table.name} counts time in whole numbers, not {bounds[0]!r}")
         return [int(bound) for bound in bounds]
     try:
-        return [datetime.date.fromisoformat(str(bound)).toordinal() for bound in bounds]
+        return [dt.date.fromisoformat(str(bound)).toordinal() for bound in bounds]
     except ValueError:
-        raise InputError(f"[data] train, test: expected ISO dates such as 2004-03-31, not {bounds[0]!r} and {bounds[1]!r}") from None
+        raise InputError(
+            f"[data] train, test: expected ISO dates such as 2004-03-31, not {bounds[0]!r} and {bounds[1]!r}"
+        ) from None
 
 
 def _why_not(column: Floats, *, gaps_allowed: bool) -> str:
@@ -308,7 +319,7 @@ def _check_identity(frame: Frame, config: Config) -> None:
     if constant(frame.y[None])[0]:
         raise InputError(f"{place}: {config.data.target} is constant on the training rows")
     near = NEAR * np.abs(frame.y).max()
-    free = (((item, frame.free([at])[0][0]) for at, item in enumerate(frame.items)))
+    free = ((item, frame.free([at])[0][0]) for at, item in enumerate(frame.items))
     for item, column in (*zip(frame.forced, frame.fixed, strict=False), *free):
         if np.abs(column - frame.y).max() <= near:
             raise InputError(f"{place}: {config.data.target} equals the item {item}: an identity, not a driver")

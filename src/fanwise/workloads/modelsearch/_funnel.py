@@ -16,7 +16,8 @@ _COLUMNS = ("id", "terms", "r2", "adj_r2", "bic", "max_p", "max_vif", "cov", "oo
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--paper:#fff;--kept:#2a6f97;--fell:#c9d6df;--line:#8796a5}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#11181f;--kept:#61a5c2;--fell:#3a4854;--line:#7b8a99}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:64rem;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+body{margin:2rem auto;max-width:64rem;padding:0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;display:block;overflow-x:auto}
 caption{text-align:left;font-weight:600;padding:.5rem 0}
 th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid var(--fell);white-space:nowrap}
@@ -101,7 +102,8 @@ def _table(caption: str, rows: VerdictTable, names: Sequence[str], labels: Seque
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = [line.rstrip("\n").split(",") for line in lines(rows.take(slice(0, SHOWN)), names, labels)]
     cells = "\n".join("<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in row) + "</tr>" for row in body)
-    return f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{cells}\n</tbody>\n</table>"
+    top = f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>"
+    return f"<table>\n{top}\n<tbody>\n{cells}\n</tbody>\n</table>"
 
 
 def _short(cell: str) -> str:

@@ -33,12 +33,12 @@ class GramFit:
 
     def variance_factors(self) -> Floats:
         """Diagonal of (z'z)⁻¹, shape (r, batch)."""
-        return np.einsum("ijb,ijb->jb", self.inverse, self.inverse)
+        return np.asarray(np.einsum("ijb,ijb->jb", self.inverse, self.inverse))
 
     def covariance_rows(self, column: Indices) -> Floats:
         """For each regression the row of (z'z)⁻¹ that belongs to its ``column``, shape (r, batch)."""
         chosen = np.take_along_axis(self.inverse, column[None, None, :], axis=1)[:, 0]
-        return np.einsum("ijb,ib->jb", self.inverse, chosen)
+        return np.asarray(np.einsum("ijb,ib->jb", self.inverse, chosen))
 
 
 def fit(pool: Pool, indices: Indices, total: float) -> GramFit:
@@ -73,7 +73,7 @@ def fit(pool: Pool, indices: Indices, total: float) -> GramFit:
 
 
 def _dots(a: Floats, b: Floats) -> Floats:
-    return np.einsum("kb,kb->b", a, b)
+    return np.asarray(np.einsum("kb,kb->b", a, b))
 
 
 def _inverted(lower: Floats) -> Floats:

@@ -56,7 +56,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A block of 0/1 columns, one for each of the ``chosen`` of ``period`` seasons; unless chosen, season 1 is the base."""
+    """A block of 0/1 columns, one for each of the ``chosen`` of ``period`` seasons; season 1 is the base."""
 
     period: int
     chosen: tuple[int, ...]

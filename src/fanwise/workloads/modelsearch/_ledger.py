@@ -107,12 +107,16 @@ class FileLedger:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"{path.parent.parent} is being written by another search; wait for it or choose -o") from None
+            raise UsageError(
+                f"{path.parent.parent} is being written by another search; wait for it or choose -o"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             os.fsync(self._fd)
         finally:

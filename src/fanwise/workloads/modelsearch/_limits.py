@@ -1,4 +1,4 @@
-"""What is refused before anything is computed: an empty space, one that nobody can wait for, a Gram that does not fit."""
+"""What is refused before anything is computed: an empty space, a Gram that does not fit, a search without an end."""
 
 from __future__ import annotations
 

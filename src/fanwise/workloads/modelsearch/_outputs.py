@@ -75,7 +75,7 @@ class Folder:
         changed = [] if before is None else identity.changed(before)
         if changed:
             raise UsageError(
-                f"{self.path} belongs to another search: {', '.join(changed)} changed since; use --force to start afresh."
+                f"{self.path} belongs to another search: {', '.join(changed)} changed; use --force to start afresh."
             )
 
     def sections(self) -> Mapping[str, str] | None:

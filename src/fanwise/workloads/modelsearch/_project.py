@@ -152,6 +152,6 @@ def pool_of(base: Base, columns: Floats, ahead: Floats, items: NDArray[np.int64]
         z_ahead=left / np.where(ratio > 0, ratio, 1.0)[:, None],
         gram=z @ z.T,
         zy=z @ base.y,
-        flat=~x.any(axis=1),
+        flat=np.asarray(~x.any(axis=1)),
         items=np.arange(len(x)) if items is None else items,
     )

@@ -39,7 +39,9 @@ def check_replay(frame: Frame, fresh: Table, used: Iterable[int]) -> None:
     for item, frozen, again in _pairs(frame, fresh, used):
         if len(again) != len(frozen) or again.tobytes() != frozen.tobytes():
             if changed:
-                raise InputError(f"{fresh.name} changed during the run: {item} is not what it was; run again with --force")
+                raise InputError(
+                    f"{fresh.name} changed during the run: {item} is not what it was; run again with --force"
+                )
             raise DriftError(f"{item} does not come out of its recipe as it was used (digest {digest(frozen)})")
     if changed:
         raise InputError(f"{fresh.name} changed during the run; run again with --force")
@@ -79,4 +81,6 @@ def check_built(frame: Frame, built: Mapping[int, set[str]]) -> None:
         train, test = frame.free([index])
         own = digest(np.concatenate([train[0], test[0]]))
         if digests != {own}:
-            raise DriftError(f"{frame.items[index]} was built differently by different processes: {sorted(digests | {own})}")
+            raise DriftError(
+                f"{frame.items[index]} was built differently by different processes: {sorted(digests | {own})}"
+            )

@@ -55,21 +55,21 @@ def screen(context: SearchContext, pool: Pool, fit: GramFit) -> Screened:
     alive = trusted(fit)
     for name, (shortfall, bound) in _cheap(context, pool, fit).items():
         margin = GUARD * max(abs(bound), 1.0)
-        falls = alive & (shortfall > margin)
+        falls = np.asarray(alive & (shortfall > margin))
         failed[falls] = FILTERS.index(name)
-        gap[falls] = shortfall[falls]
+        gap[falls] = shortfall[falls] / (abs(bound) or 1.0)
         alive &= shortfall < -margin
-    chosen = np.flatnonzero(alive)
-    if filters.p_max is not None and len(chosen):
-        strongest, falls = _surely_insignificant(context, pool, fit, chosen)
-        failed[chosen[falls]] = FILTERS.index("pvalue")
-        near = falls[np.argsort(-strongest[falls], kind="stable")[:NEAREST]]
-        gap[chosen[near]] = 2 * stdtr(_freedom(context.base, fit), -strongest[near]) / filters.p_max - 1
+    survivors = np.flatnonzero(alive)
+    if filters.p_max is not None and len(survivors):
+        strongest, fallen = _surely_insignificant(context, pool, fit, survivors)
+        failed[survivors[fallen]] = FILTERS.index("pvalue")
+        near = fallen[np.argsort(-strongest[fallen], kind="stable")[:NEAREST]]
+        gap[survivors[near]] = 2 * stdtr(_freedom(context.base, fit), -strongest[near]) / filters.p_max - 1
     return Screened(failed, gap)
 
 
 def _cheap(context: SearchContext, pool: Pool, fit: GramFit) -> dict[str, tuple[Floats, float]]:
-    """How far each specification is beyond the threshold of each cheap filter (negative: it keeps it), and that threshold."""
+    """How far each specification is beyond the threshold of each cheap filter (negative: it keeps it), and that."""
     filters, n = context.config.filters, context.base.n
     k = 1 + len(context.base.q) + fit.indices.shape[1]
     found: dict[str, tuple[Floats, float]] = {}
@@ -100,11 +100,11 @@ def _max_vif(base: Base, pool: Pool, fit: GramFit) -> Floats:
         pull = pool.on_fixed[at][fit.indices].T / ratio
         through = np.einsum("ijb,jb->ib", fit.inverse, pull)
         np.maximum(largest, alone + np.einsum("ib,ib->b", through, through), out=largest)
-    return largest
+    return np.asarray(largest)
 
 
 def _freedom(base: Base, fit: GramFit) -> int:
-    return base.n - 1 - len(base.q) - fit.indices.shape[1]
+    return base.n - 1 - len(base.q) - int(fit.indices.shape[1])
 
 
 def _surely_insignificant(
@@ -195,4 +195,4 @@ def _variances(u: Floats, kinds: list[str], small_sample: float) -> Floats:
 def _products(u: Floats, lag: int) -> Floats:
     """Σ_t u_t·u_{t−lag} of each row; as a product of matrices, since that is 1.7 times as fast as einsum."""
     ahead = u[:, None, lag:]
-    return np.matmul(ahead, u[:, : u.shape[1] - lag, None])[:, 0, 0]
+    return np.asarray(np.matmul(ahead, u[:, : u.shape[1] - lag, None])[:, 0, 0])

@@ -92,7 +92,9 @@ class Space:
 
     def _groups_after_are_free(self) -> list[bool]:
         present = sorted(set(self._group))
-        return [all(self._pick[later][0] == 0 for later in present if later > group) for group in range(len(self._pick))]
+        return [
+            all(self._pick[later][0] == 0 for later in present if later > group) for group in range(len(self._pick))
+        ]
 
     def _count_all(self) -> list[list[list[list[int]]]]:
         """``table[p][r][u][v]``, filled from the end of the pool."""
@@ -230,7 +232,7 @@ class Space:
             yield from map(tuple, block.indices.tolist())
 
     def blocks(self, first: int, stop: int, size: int = 1 << 14) -> Iterator[Block]:
-        """Specifications ``first … stop-1`` as arrays, cut where the number of items changes and after ``size`` rows."""
+        """Specifications ``first … stop-1`` as arrays, cut where their size changes and after ``size`` rows."""
         below = 0
         for r, many in self.sizes.items():
             low, high = max(first, below), min(stop, below + many)

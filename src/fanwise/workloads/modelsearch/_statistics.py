@@ -1,4 +1,4 @@
-"""The statistics of a verdict, in the stages in which filters need them. Batches of equal k; one entry a specification."""
+"""The statistics of a verdict, in the stages in which filters need them, for batches of equal k."""
 
 from __future__ import annotations
 
@@ -27,7 +27,16 @@ from fanwise.workloads.modelsearch._transforms import Floats
 from fanwise.workloads.modelsearch._unitroot import MOST_SERIES, adf, cointegration, phillips_perron
 from fanwise.workloads.modelsearch._windows import sign_stability, walk_forward
 
-__all__ = ["Columns", "basics", "covariance_labels", "errors_in_and_out", "inference", "predictive", "residual_tests", "unit_roots"]
+__all__ = [
+    "Columns",
+    "basics",
+    "covariance_labels",
+    "errors_in_and_out",
+    "inference",
+    "predictive",
+    "residual_tests",
+    "unit_roots",
+]
 
 Columns = dict[str, NDArray[Any]]
 
@@ -57,7 +66,7 @@ def basics(context: SearchContext, fits: Fits) -> Columns:
         "f_p_sidak": sidak(f_p, context.tried),
         "max_vif": inflation(fits),
         "absent:max_vif": _same(fits, k == 1),
-        "wrong_sign": _wrong_sign(context, fits),
+        **_signs(context, fits),
     }
 
 
@@ -74,13 +83,16 @@ def _beside_fixed(fits: Fits, free: Floats, fixed: Floats) -> Floats:
     return np.concatenate([free[fits.indices], np.broadcast_to(fixed, (len(fits), len(fixed)))], axis=1)
 
 
-def _wrong_sign(context: SearchContext, fits: Fits) -> NDArray[np.bool_]:
-    """Whether a restricted item lacks the demanded sign; 0 does."""
+def _signs(context: SearchContext, fits: Fits) -> Columns:
+    """Whether a restricted item lacks the demanded sign (0 does), and the largest t value of one that does."""
     frame, filters = context.frame, context.config.filters
     seasons = np.zeros(len(fits.base.fixed) - len(frame.forced))
     fixed = np.concatenate([demanded_signs(filters, frame.forced), seasons])
     wanted = np.concatenate([context.demanded[fits.items], np.broadcast_to(fixed, (len(fits), len(fixed)))], axis=1)
-    return np.asarray(((wanted != 0) & ~(np.sign(fits.b) == wanted)).any(axis=1))
+    wrong = (wanted != 0) & (np.sign(fits.b) != wanted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(fits.b) / covariance.standard_errors(covariance.root(fits, "nonrobust"))
+    return {"wrong_sign": wrong.any(axis=1), "sign_gap": np.where(wrong, t, 0.0).max(axis=1, initial=0.0)}
 
 
 def residual_tests(filters: Filters, fits: Fits) -> Columns:
@@ -121,7 +133,7 @@ def inference(context: SearchContext, fits: Fits, cov: NDArray[np.str_]) -> Colu
             block_p = covariance.block_p(fits.b[chosen, block], half[:, block], fits.n - fits.k)
             group_p[chosen] = np.maximum(group_p[chosen], block_p)
     tested = _tested(context, fits)
-    nothing = ~tested.any(axis=1)
+    nothing = np.asarray(~tested.any(axis=1))
     max_p = np.where(tested, p, -np.inf).max(axis=1, initial=-np.inf)
     max_p = np.where(nothing, np.nan, max_p)
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -34,8 +34,8 @@ class Tally:
     best: Maxima | None = None
     spread: Extents = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
-    cpu: Counter[int] = field(default_factory=Counter)
-    busy: Counter[int] = field(default_factory=Counter)
+    cpu: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    busy: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     built: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     builders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 

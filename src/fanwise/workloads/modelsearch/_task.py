@@ -21,7 +21,9 @@ class ChunkTask:
     Calling it with the number of a chunk returns the finished chunk as bytes.
     """
 
-    def __init__(self, arrays: Mapping[str, Any], cut: Cut, *, full: bool, context: SearchContext | None = None) -> None:
+    def __init__(
+        self, arrays: Mapping[str, Any], cut: Cut, *, full: bool, context: SearchContext | None = None
+    ) -> None:
         self.arrays, self.cut, self.full = arrays, cut, full
         self._context = context
 
@@ -38,8 +40,8 @@ class ChunkTask:
         began, cpu = time.perf_counter(), time.process_time()
         with one_thread():
             done = finish(self.context, self.cut.bounds(chunk), full=self.full)
-        spent = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu, "worker": os.getpid()}
-        return to_bytes(replace(done, **spent))
+        seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+        return to_bytes(replace(done, seconds=seconds, cpu=spent, worker=os.getpid()))
 
 
 def _task_of(arrays: Mapping[str, Any], cut: Cut, full: bool) -> ChunkTask:  # noqa: FBT001 (called by pickle)

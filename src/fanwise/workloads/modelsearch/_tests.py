@@ -38,14 +38,14 @@ def inflation(fits: Fits) -> Floats:
         return np.full(len(fits), np.nan)
     if fits.k == 2:
         return np.ones(len(fits))
-    return np.einsum("bkn,bkn->bk", fits.pinv, fits.pinv).max(axis=1)
+    return np.asarray(np.einsum("bkn,bkn->bk", fits.pinv, fits.pinv).max(axis=1))
 
 
 def durbin_watson(fits: Fits) -> Floats:
     """Σ(e_t − e_{t−1})² / Σe_t²."""
     steps = np.diff(fits.e, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.einsum("bt,bt->b", steps, steps) / fits.ssr
+        return np.asarray(np.einsum("bt,bt->b", steps, steps) / fits.ssr)
 
 
 def breusch_godfrey(fits: Fits, lags: int) -> Floats:
@@ -64,7 +64,7 @@ def _off_columns(fits: Fits, rows: Floats) -> Floats:
     """Rows (batch, m, n) minus their projection on the constant and every column of their regression."""
     left = rows - rows.mean(axis=2, keepdims=True)
     left -= np.matmul(np.matmul(left, fits.base.q.T), fits.base.q)
-    return left - np.matmul(np.matmul(left, fits.q.transpose(0, 2, 1)), fits.q)
+    return np.asarray(left - np.matmul(np.matmul(left, fits.q.transpose(0, 2, 1)), fits.q))
 
 
 def breusch_pagan(fits: Fits) -> Floats:

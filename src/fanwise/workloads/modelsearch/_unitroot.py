@@ -8,7 +8,7 @@ paper 1227) for the p-values.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,16 @@ from scipy.special import ndtr
 
 from fanwise.workloads.modelsearch._transforms import Floats
 
-__all__ = ["MOST_SERIES", "Dickey", "adf", "cointegration", "is_stationary", "mackinnon_p", "phillips_perron", "stationary"]
+__all__ = [
+    "MOST_SERIES",
+    "Dickey",
+    "adf",
+    "cointegration",
+    "is_stationary",
+    "mackinnon_p",
+    "phillips_perron",
+    "stationary",
+]
 
 # MacKinnon's response surfaces for τ with a constant, N = 1 … 6 series: the polynomial for small p holds up to τ*,
 # that for large p from there on; below τ_min p is 0, above τ_max it is 1.
@@ -66,7 +75,7 @@ def mackinnon_p(tau: Floats, series: int = 1) -> Floats:
 
 def long_lag(m: int) -> int:
     """Schwert's (1989) rule ⌈12·(m/100)^¼⌉."""
-    return ceil(12.0 * (m / 100.0) ** 0.25)
+    return ceil(12.0 * sqrt(sqrt(m / 100.0)))
 
 
 def adf(series: Floats) -> Dickey:
@@ -114,7 +123,7 @@ def _dickey(series: Floats, longest: int, *, drift: bool) -> tuple[Floats, NDArr
 
 
 def _regressors(series: Floats, p: int, *, drift: bool) -> Floats:
-    """Rows: level e_{t−1}, differences Δe_{t−1} … Δe_{t−p}, last Δe_t; scaled to norm 1, centred if there is a drift."""
+    """Rows: level e_{t−1}, differences Δe_{t−1} … Δe_{t−p}, last Δe_t; norm 1, centred if there is a drift."""
     m = series.shape[1]
     steps = np.diff(series, axis=1)
     rows = np.empty((len(series), p + 2, m - 1 - p))
@@ -130,7 +139,7 @@ def _regressors(series: Floats, p: int, *, drift: bool) -> Floats:
 
 
 def _factor(rows: Floats) -> Floats:
-    """Lower triangular L with L·L' = rows·rows', diagonal ≥ 0: by Cholesky, by Householder QR where that is not safe."""
+    """Lower triangular L with L·L' = rows·rows', diagonal ≥ 0: by Cholesky, or QR where that is not safe."""
     batch, width, _ = rows.shape
     factor = np.full((batch, width, width), np.nan)
     finite = np.isfinite(rows).all(axis=(1, 2))
@@ -141,7 +150,7 @@ def _factor(rows: Floats) -> Floats:
     except np.linalg.LinAlgError:
         safe[:] = False
     for at in np.flatnonzero(finite & ~safe):
-        upper = np.linalg.qr(rows[at].T, mode="r")
+        upper: Floats = np.linalg.qr(rows[at].T)[1]
         upper *= np.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]
         factor[at] = np.nan if len(upper) < width or upper.diagonal()[:-1].min() < 1e-13 else upper.T
     return factor
@@ -152,7 +161,7 @@ def _fewest_by_aic(factor: Floats, nobs: int, *, drift: bool) -> NDArray[np.int6
     unexplained = np.cumsum(factor[:, -1, ::-1] ** 2, axis=1)[:, ::-1][:, 1:]
     parameters = np.arange(1, unexplained.shape[1] + 1) + drift
     with np.errstate(divide="ignore"):
-        return np.argmin(nobs * np.log(unexplained / nobs) + 2 * parameters, axis=1)
+        return np.asarray(np.argmin(nobs * np.log(unexplained / nobs) + 2 * parameters, axis=1))
 
 
 def phillips_perron(series: Floats) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -95,7 +95,7 @@ def interval(convert: Convert) -> Convert:
 
 
 def instant(value: Any) -> c.Instant:
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return value.isoformat()[:10]
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise Expected("ISO dates or whole numbers")
@@ -111,7 +111,7 @@ def covariance(value: Any) -> str:
 
 
 def weights(value: Any) -> tuple[float, ...]:
-    three = several(number, 3)(value)
+    three: tuple[float, ...] = several(number, 3)(value)
     if min(three) < 0 or not sum(three):
         raise Expected("three numbers of at least 0, not all 0")
     return three
@@ -239,9 +239,18 @@ def _data(section: Section, folder: Path) -> c.Data:
         "alias": aliases,
     }
     data = c.Data(**section.read(fields, needed=("file", "time", "target", "train")))
-    if data.test is not None and (type(data.test[0]) is not type(data.train[0]) or data.test[0] <= data.train[1]):
-        raise section.fail("test", f"starts at {data.test[0]}; it must start after train, which ends at {data.train[1]}")
+    if data.test is not None and not _after(data.test[0], data.train[1]):
+        raise section.fail(
+            "test", f"starts at {data.test[0]}; it must start after train, which ends at {data.train[1]}"
+        )
     return data
+
+
+def _after(start: c.Instant, end: c.Instant) -> bool:
+    """Whether test rows start after training rows end, both given in one way."""
+    if isinstance(start, str) and isinstance(end, str):
+        return start > end
+    return isinstance(start, int) and isinstance(end, int) and start > end
 
 
 def _search(section: Section, file: str) -> c.Search:

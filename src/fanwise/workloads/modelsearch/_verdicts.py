@@ -78,9 +78,7 @@ def _stacked(parts: list[Column]) -> Column:
         return np.concatenate(parts)
     width = max(part.shape[1] for part in parts)
     fill = np.nan if parts[0].dtype.kind == "f" else -1
-    return np.concatenate(
-        [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=fill) for part in parts]
-    )
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=fill) for part in parts])
 
 
 def lines(table: VerdictTable, names: Sequence[str], labels: Sequence[str]) -> Iterator[str]:

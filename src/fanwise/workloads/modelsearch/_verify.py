@@ -38,7 +38,7 @@ class Verification:
     max_abs : float
         Largest absolute difference.
     max_rel : float
-        Largest difference relative to max(1, |reference|); of coefficients relative to |reference| + its standard error.
+        Largest difference relative to max(1, |reference|), for coefficients to |reference| + standard error.
     worst : tuple of (int, str) or None
         Id and column of the largest relative difference.
     """
@@ -79,7 +79,11 @@ def _reference(frame: Frame, config: Config, indices: Any, cov: str) -> dict[str
     raw = np.vstack([frame.free(free)[0], frame.fixed])
     design = _Design(raw)
     fit = sm.OLS(frame.y, design.matrix(raw)).fit()
-    found = {**_fit(fit, design), **_residual_tests(fit, config), **_unit_roots(fit.resid, len(free) + len(frame.forced))}
+    found = {
+        **_fit(fit, design),
+        **_residual_tests(fit, config),
+        **_unit_roots(fit.resid, len(free) + len(frame.forced)),
+    }
     found |= _inference(fit, design, cov, _season_blocks(frame, len(free)))
     found |= _ahead(frame, config, free, design, fit)
     return {name: value for name, value in found.items() if not np.all(np.isnan(value))}

@@ -140,7 +140,7 @@ def _normalised(rows: Floats) -> Floats:
 
 def _off(rows: Floats, basis: Floats) -> Floats:
     once = rows - (rows @ basis.T) @ basis
-    return once - (once @ basis.T) @ basis
+    return np.asarray(once - (once @ basis.T) @ basis)
 
 
 def _span(rows: Floats, beyond: Floats | None = None) -> Span:

@@ -115,7 +115,9 @@ def _compared(context: SearchContext, row: VerdictTable, rule: Rule) -> Check:
     absent = statistic is None and _is_absent(context, row, rule)
     passed = absent or bool(rule.holds(np.array([value]))[0])
     reason = {"pvalue": _worst_item, "group_f": _by_covariance}.get(rule.filter, _nothing)(context, row)
-    return Check(rule.filter, statistic, f"{rule.sense} {rule.bound:g}", passed, "nothing to test" if absent else reason)
+    return Check(
+        rule.filter, statistic, f"{rule.sense} {rule.bound:g}", passed, "nothing to test" if absent else reason
+    )
 
 
 def _is_absent(context: SearchContext, row: VerdictTable, rule: Rule) -> bool:
@@ -214,7 +216,9 @@ def _neighbours(context: SearchContext, indices: Indices) -> Iterator[Neighbour]
             yield Neighbour(change, str(context.frame.items[item]), i)
 
 
-def _note(context: SearchContext, changes: dict[int, tuple[str, int]], items: list[int], change: tuple[str, int]) -> None:
+def _note(
+    context: SearchContext, changes: dict[int, tuple[str, int]], items: list[int], change: tuple[str, int]
+) -> None:
     if context.space.contains(items):
         changes[context.space.rank(items)] = change
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def origins(n: int, min_train: int, step: int) -> list[tuple[int, int, int]]:
 def parts(n: int, count: int) -> list[tuple[int, int, int]]:
     """``count`` consecutive parts, the first n mod count one row longer."""
     edges = np.cumsum([0] + [n // count + (at < n % count) for at in range(count)])
-    return [(int(a), int(b), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), int(b), int(b)) for a, b in pairwise(edges)]
 
 
 def windows_of(y: Floats, fixed: Floats, bounds: list[tuple[int, int, int]]) -> list[Window]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import datetime
+import datetime as dt
 import hashlib
 import os
 import tomllib
@@ -131,12 +131,12 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
     for at, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise InputError(f"{path.name}, {_where(at)}: {len(row)} fields, the header has {len(header)}")
-    return dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in header}
+    return dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
 
 
 def _parquet(path: Path, names: Sequence[str]) -> dict[str, Sequence[Any]]:
     try:
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet
     except ImportError:
         raise InputError(f"reading {path.name} needs pyarrow: pip install pyarrow") from None
     there = parquet.read_schema(path).names
@@ -189,9 +189,9 @@ def _whole_time(cell: Any, row: int, file: str, column: str) -> int:
         raise InputError(f'{file}, {_where(row)}, column "{column}": {says}') from None
 
 
-def _date(cell: Any, row: int, file: str, column: str) -> datetime.date:
+def _date(cell: Any, row: int, file: str, column: str) -> dt.date:
     try:
-        return datetime.date.fromisoformat(str(cell).strip()[:10])
+        return dt.date.fromisoformat(str(cell).strip()[:10])
     except ValueError:
         says = f'"{cell}" is not an ISO date such as 2004-03-31'
         raise InputError(f'{file}, {_where(row)}, column "{column}": {says}') from None

@@ -31,6 +31,7 @@ from fanwise.workloads.modelsearch._ledger import FileLedger, MemoryLedger
 from fanwise.workloads.modelsearch._limits import MOST_SPECIFICATIONS, check_count, check_memory, duration
 from fanwise.workloads.modelsearch._multiplicity import conclude
 from fanwise.workloads.modelsearch._outputs import Folder, Sorted, sort_rows
+from fanwise.workloads.modelsearch._project import base_of, pool_of
 from fanwise.workloads.modelsearch._ranking import same_fit
 from fanwise.workloads.modelsearch._replay import check_built, check_replay
 from fanwise.workloads.modelsearch._reports import Published, write_all
@@ -57,6 +58,15 @@ def frozen(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
     return MappingProxyType(dict(arrays))
+
+
+def freeze_frame(frame: Frame) -> Mapping[str, Any]:
+    """A frame's target and columns, the Gram matrix of its projected pool, names and recipes."""
+    base = base_of(frame.y, frame.fixed, frame.y_test, frame.fixed_test)
+    arrays: dict[str, Any] = {"y": frame.y, "y_test": frame.y_test, "X": frame.X}
+    if frame.pool is not None and frame.pool_test is not None:
+        arrays["gram"] = pool_of(base, frame.pool, frame.pool_test).gram
+    return frozen({**arrays, "names": frame.names, "time": frame.time, "recipes": frame.recipes})
 
 
 class ReportKeeper:
@@ -203,7 +213,8 @@ def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Probl
     task = ChunkTask(arrays, job.cut, full=job.full, context=job.context)
     problems: list[Problem] = []
     try:
-        with closing(fanwise.stream(task, missing, ordered=False, on_error="return", **options)) as outcomes:
+        stream: Any = fanwise.stream(task, missing, ordered=False, on_error="return", **options)
+        with closing(stream) as outcomes:
             for outcome in outcomes:
                 if outcome.ok:
                     ledger.save(missing[outcome.index], outcome.unwrap())
