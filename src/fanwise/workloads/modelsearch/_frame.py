@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,10 @@ class Frame:
         return len(next(iter(self.sources.values())))
 
 
-def read_only(array: Floats) -> Floats:
+A = TypeVar("A", Floats, Positions)
+
+
+def read_only(array: A) -> A:
     array.setflags(write=False)
     return array
 
@@ -140,11 +143,11 @@ def build(config: Config, table: Table) -> Frame:
     draft = _Draft(config, table)
     chosen, excluded = draft.usable()
     train, test = draft.complete_rows(chosen)
+    draft.check_size(len(train), chosen)
     chosen, constants = draft.varying(chosen, train)
     excluded += constants
     chosen, moving = _stationary(config.pretest.items_stationary, draft, chosen, train)
     excluded += moving
-    draft.check_size(len(train), chosen)
     frame = draft.frame(chosen, (train, test), _in_pool_order(excluded, draft.pool))
     _check_identity(frame, config)
     return frame
@@ -195,8 +198,6 @@ class _Draft:
 
     def varying(self, chosen: list[Item], train: Positions) -> tuple[list[Item], list[tuple[Item, str]]]:
         """Leave out what became constant when rows were dropped."""
-        if not len(train):
-            return chosen, []
         still = [item for item in chosen if constant(self.column(item)[train][None])[0]]
         return [item for item in chosen if item not in set(still)], [(item, "constant") for item in still]
 
@@ -243,8 +244,8 @@ class _Draft:
             pool_test=pool_test,
             fixed=read_only(fixed[:, train]),
             fixed_test=read_only(fixed[:, test]),
-            rows=train,
-            rows_test=test,
+            rows=read_only(train),
+            rows_test=read_only(test),
             time=tuple(self.table.time[t] for t in train),
             time_test=tuple(self.table.time[t] for t in test),
             sources=self.table.columns,

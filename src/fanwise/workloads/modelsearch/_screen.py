@@ -48,7 +48,12 @@ def trusted(fit: GramFit) -> NDArray[np.bool_]:
 
 
 def screen(context: SearchContext, pool: Pool, fit: GramFit) -> Screened:
-    """Drop what surely falls at r2, adj_r2, sign, vif or pvalue."""
+    """Drop what surely falls at r2, adj_r2, sign, vif or pvalue; what is singular stays open."""
+    with np.errstate(all="ignore"):
+        return _screen(context, pool, fit)
+
+
+def _screen(context: SearchContext, pool: Pool, fit: GramFit) -> Screened:
     filters = context.config.filters
     batch = len(fit.indices)
     failed, gap = np.full(batch, OPEN, dtype=np.int8), np.full(batch, np.nan)
@@ -173,8 +178,7 @@ def _robust_t(
             pinv[:many] += gathered[:many]
         u = np.multiply(e[:many], pinv[:many], out=product[:many])
         variance[:, first:stop] = _variances(u, kinds, n / freedom)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.abs(b) / np.sqrt(variance.min(axis=0)))
+    return np.asarray(np.abs(b) / np.sqrt(variance.min(axis=0)))
 
 
 def _variances(u: Floats, kinds: list[str], small_sample: float) -> Floats:

@@ -135,7 +135,7 @@ def _normalised(rows: Floats) -> Floats:
     centred = rows - rows.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(centred, axis=1)
     kept = norm > 1e-12 * np.sqrt(rows.shape[1]) * top
-    return centred[kept] / norm[kept, None]
+    return np.asarray(centred[kept] / norm[kept, None])
 
 
 def _off(rows: Floats, basis: Floats) -> Floats:

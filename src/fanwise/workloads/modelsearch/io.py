@@ -67,7 +67,7 @@ def read_table(config: Config, file: Path | None = None, *, after: Table | None 
     path = file or config.data.file
     wanted = _columns_of(config)
     heading = {name: config.data.alias.get(name, name) for name in wanted}
-    raw = _raw(path, [config.data.time, *dict.fromkeys(heading.values())], config)
+    raw = _raw(path, [config.data.time, *dict.fromkeys(heading.values())], _places(config, heading))
     time, ordinals, months = _times(raw[config.data.time], path.name, config.data.time, dated=_dated(config))
     numbers = {column: _numbers(raw[column], path.name, column) for column in dict.fromkeys(heading.values())}
     columns = {name: numbers[heading[name]] for name in wanted}
@@ -102,7 +102,20 @@ def _hash_of(time: Sequence[Instant], heading: Mapping[str, str], columns: Mappi
     return known.hexdigest()
 
 
-def _raw(path: Path, names: Sequence[str], config: Config) -> dict[str, Sequence[Any]]:
+def _places(config: Config, heading: Mapping[str, str]) -> dict[str, str]:
+    """Where the configuration names each column, for messages."""
+    search = config.search
+    named = {config.data.time: "[data] time", heading[config.data.target.variable]: "[data] target"}
+    for place, items in (
+        ("[search] forced", search.forced),
+        *((f"[search.group {at}]", group.items) for at, group in enumerate(search.groups, 1)),
+    ):
+        for item in items:
+            named.setdefault(heading[item.variable], f'{place} "{item}"')
+    return {column: f"{config.path.name}: {place}" for column, place in named.items()}
+
+
+def _raw(path: Path, names: Sequence[str], places: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     """The named columns of a CSV or Parquet file, values as they stand there."""
     try:
         read = _parquet(path, names) if path.suffix == ".parquet" else _csv(path)
@@ -112,18 +125,21 @@ def _raw(path: Path, names: Sequence[str], config: Config) -> dict[str, Sequence
         if name not in read:
             near = get_close_matches(name, read, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"{config.path.name}: {path.name} has no column {name}{hint}")
+            raise InputError(f"{places[name]}: {path.name} has no column {name}{hint}")
     return {name: read[name] for name in names}
 
 
 def _csv(path: Path) -> dict[str, Sequence[str]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         try:
-            header, *rows = csv.reader(stream)
-        except ValueError:
-            raise InputError(f"{path.name} is empty; expected a header and rows") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path.name}: not UTF-8 text: {error}") from None
+            rows = list(csv.reader(stream))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path.name} is not a CSV file in UTF-8: {error}") from None
+    if not rows:
+        raise InputError(f"{path.name} is empty; expected a header and rows")
+    while len(rows) > 1 and not rows[-1]:
+        rows.pop()  # blank lines at the end
+    header, *rows = rows
     header = [name.strip() for name in header]
     twice = {name for name in header if header.count(name) > 1}
     if twice:

@@ -153,7 +153,9 @@ def search(
     with one_thread():
         job = _job(as_config(config), full=full, ids=ids)
         keeper = ReportKeeper(_display(progress))
-        options = {"workers": workers, "backend": backend, "executor": executor, "progress": keeper}
+        options = {"workers": workers, "executor": executor, "progress": keeper}
+        if executor is None or backend != "auto":
+            options["backend"] = backend
         with _ledger(job, None if out is None else Path(out), resume=resume, force=force) as ledger:
             reused = [chunk for chunk in job.cut.chunks() if chunk in ledger]
             problems = _assess(job, ledger, {k: v for k, v in options.items() if v is not None})
