@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.workloads.modelsearch.world import columns, context, evaluated, with_test, world
 
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch import _cascade, _screen
@@ -18,7 +19,6 @@ from fanwise.workloads.modelsearch._filters import FILTERS, PASSED
 from fanwise.workloads.modelsearch._gram import fit
 from fanwise.workloads.modelsearch._screen import OPEN, possible, screen
 from fanwise.workloads.modelsearch._verdicts import LISTS
-from tests.workloads.modelsearch.world import columns, context, evaluated, with_test, world
 
 GROUPS = [{"name": "all", "items": ["x1@0..1", "x2@0..1", "x3", "x4:LV,DF(1)"]}]
 SLOW = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.workloads.modelsearch.world import write_config
 
 from fanwise.errors import InputError
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._config import Autocorrelation, Heteroscedasticity, StationaryTest, WalkForward
 from fanwise.workloads.modelsearch._identity import canonical, identity_of
-from tests.workloads.modelsearch.world import write_config
 
 MINIMAL = """
 [data]

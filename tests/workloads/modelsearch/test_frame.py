@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.workloads.modelsearch.world import columns, with_test, world
 
 from fanwise.errors import InputError
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._frame import constant, digest
 from fanwise.workloads.modelsearch._transforms import values
-from tests.workloads.modelsearch.world import columns, with_test, world
 
 
 def frame_of(

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.workloads.modelsearch.world import GOLDEN
 
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._cascade import assess
+from fanwise.workloads.modelsearch._chunks import Finished
 from fanwise.workloads.modelsearch._context import context_of
 from fanwise.workloads.modelsearch._multiplicity import conclude
 from fanwise.workloads.modelsearch._tally import Tally, ranked
-from fanwise.workloads.modelsearch._chunks import Finished
 from fanwise.workloads.modelsearch._verdicts import RANKED, VERDICTS, lines
-from tests.workloads.modelsearch.world import GOLDEN
 
 TEXT = {"id", "terms", "passed", "failed_at", "reason", "k", "cov", "adf_lags", "wf_skipped", "rank"}
 LOOSE = {"coef": 1e-6, "se": 1e-6, "t": 1e-6, "p": 1e-6, "max_p": 1e-6, "white_p": 1e-5}  # where max_vif > 1e4

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.workloads.modelsearch.world import columns, month_ends, world, write_config, write_csv
 
 from fanwise.errors import InputError
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch.io import read_table
-from tests.workloads.modelsearch.world import columns, month_ends, world, write_config, write_csv
 
 
 def table_of(folder: Path, text: str, **data: object) -> object:

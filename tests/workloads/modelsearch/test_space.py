@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.workloads.modelsearch.world import world
 
 from fanwise.errors import InputError
 from fanwise.workloads.modelsearch import Item, Space
 from fanwise.workloads.modelsearch._config import Config, Data, Group, Search
 from fanwise.workloads.modelsearch._space import pool_order
-from tests.workloads.modelsearch.world import world
 
 
 def config_of(groups: list[Group], **search: Any) -> Config:

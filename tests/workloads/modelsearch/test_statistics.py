@@ -12,6 +12,8 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.workloads.modelsearch import reference
+from tests.workloads.modelsearch.world import autoregressive, columns, evaluated, world
 
 from fanwise.workloads.modelsearch import _covariance, _tests
 from fanwise.workloads.modelsearch._config import Autocorrelation, Heteroscedasticity
@@ -19,8 +21,6 @@ from fanwise.workloads.modelsearch._fits import Fits, estimate, rank_reason
 from fanwise.workloads.modelsearch._gram import fit
 from fanwise.workloads.modelsearch._project import Base, Pool, base_of, pool_of
 from fanwise.workloads.modelsearch._white import White
-from tests.workloads.modelsearch import reference
-from tests.workloads.modelsearch.world import autoregressive, columns, evaluated, world
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
 

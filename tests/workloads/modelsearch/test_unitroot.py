@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa.adfvalues import mackinnonp
 from statsmodels.tsa.stattools import coint
+from tests.workloads.modelsearch import reference
+from tests.workloads.modelsearch.world import autoregressive
 
 from fanwise.workloads.modelsearch._unitroot import (
     MOST_SERIES,
@@ -22,8 +24,6 @@ from fanwise.workloads.modelsearch._unitroot import (
     phillips_perron,
     stationary,
 )
-from tests.workloads.modelsearch import reference
-from tests.workloads.modelsearch.world import autoregressive
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.workloads.modelsearch.test_statistics import draw, dummies
 
 from fanwise.workloads.modelsearch._windows import origins, parts, sign_stability, walk_forward, windows_of
-from tests.workloads.modelsearch.test_statistics import draw, dummies
 
 
 def estimable(design: np.ndarray, y: np.ndarray) -> bool:
