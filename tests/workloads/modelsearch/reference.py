@@ -1,7 +1,7 @@
 """The plain loop: one specification at a time by library calls, as somebody without this package would write it.
 
-It is what verdicts are compared with and what speed is measured against. Columns are centred and scaled to unit variance
-before fitting and coefficients transformed back.
+Verdicts are compared with it and speed is measured against it. Columns are centred and scaled to unit variance before
+fitting and coefficients transformed back.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def robust(fit: Any, cov: str) -> Any:
     return fit.get_robustcov_results("HC1", use_t=True) if cov == "HC1" else fit
 
 
-def tests_of(fit: Any, lags: int = 1) -> dict[str, float]:
+def residual_tests(fit: Any, lags: int) -> dict[str, float]:
     """Residual tests that choose the covariance."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -92,7 +92,7 @@ def covariance_of(fit: Any, found: dict[str, float]) -> str:
 def statistics(y: np.ndarray, columns: np.ndarray, season: range | None = None, cov: str = "auto") -> dict[str, Any]:
     """Everything about one specification on its training rows; ``season`` are positions of a season block."""
     fit = ols(y, columns)
-    found: dict[str, Any] = tests_of(fit)
+    found: dict[str, Any] = residual_tests(fit, 1)
     found["cov"] = covariance_of(fit, found) if cov == "auto" else cov
     tough = robust(fit, found["cov"])
     scale = columns.std(axis=0)

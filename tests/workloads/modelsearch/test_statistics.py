@@ -1,4 +1,4 @@
-"""Statistics of single specifications against statsmodels, on random draws, and their behaviour under changes of units."""
+"""Statistics of single specifications against statsmodels, on random draws and under changes of units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLOSE = {"rtol": 1e-8, "atol": 1e-8}
 def draw(
     seed: int, n: int = 80, free: int = 4, fixed: int = 2, mix: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Target (n,), free columns (free, n) and fixed columns (fixed, n); ``mix`` makes the second column near the first."""
+    """Target, free and fixed columns, one a row; ``mix`` brings the second free column near the first."""
     rng = np.random.default_rng(seed)
     x = np.array([autoregressive(rng, n, rng.uniform(0, 0.9)) for _ in range(free)])
     if mix:
@@ -93,7 +93,7 @@ def test_the_normal_equations_agree_with_qr(seed: int, r: int) -> None:
 
 def test_a_regression_does_not_depend_on_its_neighbours_in_the_batch() -> None:
     y, x, fixed = draw(7)
-    base, pool = projected(y, x, fixed)
+    _, pool = projected(y, x, fixed)
     every = np.array([[i, j] for i in range(4) for j in range(i + 1, 4)])
     together = fit(pool, every, 1.0)
     for at, chosen in enumerate(every):
@@ -147,7 +147,7 @@ def test_residual_tests_are_those_of_statsmodels(seed: int, lags: int) -> None:
     base, pool = fits.base, fits.pool
     for at, chosen in enumerate(fits.indices):
         theirs = reference.ols(y, np.vstack([x[chosen], fixed]).T)
-        expected = reference.tests_of(theirs, lags)
+        expected = reference.residual_tests(theirs, lags)
         np.testing.assert_allclose(_tests.durbin_watson(fits)[at], expected["dw"], **CLOSE)
         np.testing.assert_allclose(_tests.breusch_godfrey(fits, lags)[at], expected["bg_p"], **CLOSE)
         np.testing.assert_allclose(_tests.breusch_pagan(fits)[at], expected["bp_p"], **CLOSE)

@@ -112,7 +112,7 @@ def test_a_perfect_fit_is_skipped_too() -> None:
 
 
 def test_without_an_origin_or_a_window_nothing_is_known() -> None:
-    y, x, fixed = draw(1)
+    _, x, _ = draw(1)
     error, skipped = walk_forward([], x, np.array([[0, 1]]))
     assert np.isnan(error[0])
     assert skipped.tolist() == [0]
