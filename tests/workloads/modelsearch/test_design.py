@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,11 @@ def lenient(tmp_path: Path) -> modelsearch.Config:
     return world(tmp_path, LENIENT, GROUPS)
 
 
-def task_of(config: modelsearch.Config, *, full: bool = False) -> study.ChunkTask:
+@contextmanager
+def task_of(config: modelsearch.Config) -> Iterator[study.ChunkTask]:
     context = context_of(config, modelsearch.prepare(config))
-    return study.ChunkTask(study.frozen(to_arrays(context)), Cut(0, context.space.count(), 20), full=full)
+    with fanwise.freeze(to_arrays(context)) as bundle:
+        yield study.ChunkTask(bundle, Cut(0, context.space.count(), 20), full=False)
 
 
 @pytest.mark.process
@@ -43,8 +47,8 @@ def test_1_items_are_built_once_by_the_coordinator_and_frozen(lenient: modelsear
     frame = modelsearch.prepare(lenient)
     assert frame.pool is not None
     assert not frame.pool.flags.writeable
-    with pytest.raises(ValueError, match="read-only"):
-        frame.freeze()["X"][0, 0] = 0.0
+    with frame.freeze() as bundle, pytest.raises(ValueError, match="read-only"):
+        bundle["X"][0, 0] = 0.0
 
 
 def test_2_a_worker_is_sent_arrays_and_one_small_plain_object(lenient: modelsearch.Config) -> None:
@@ -56,21 +60,22 @@ def test_2_a_worker_is_sent_arrays_and_one_small_plain_object(lenient: modelsear
 
 
 def test_3_the_context_of_a_worker_is_built_from_the_bundle_and_cannot_be_written(lenient: modelsearch.Config) -> None:
-    task = pickle.loads(pickle.dumps(task_of(lenient)))
-    context = task.context
-    assert context is task.context
     own = context_of(lenient, modelsearch.prepare(lenient))
-    np.testing.assert_array_equal(context.whole.gram, own.whole.gram)
-    assert context.space.count() == own.space.count()
-    with pytest.raises(AttributeError):
-        context.config = None
-    frozen = from_arrays(study.frozen(to_arrays(own)))
-    with pytest.raises(ValueError, match="read-only"):
-        frozen.whole.gram[0, 0] = 2.0
+    with task_of(lenient) as sent:
+        task = pickle.loads(pickle.dumps(sent))
+        context = task.context
+        assert context is task.context
+        np.testing.assert_array_equal(context.whole.gram, own.whole.gram)
+        assert context.space.count() == own.space.count()
+        with pytest.raises(AttributeError):
+            context.config = None
+        with pytest.raises(ValueError, match="read-only"):
+            context.whole.gram[0, 0] = 2.0
 
 
 def test_4_a_chunk_returns_survivors_counts_maxima_and_its_times(lenient: modelsearch.Config) -> None:
-    done = read_back(task_of(lenient)(1))
+    with task_of(lenient) as task:
+        done = read_back(task(1))
     assert done.assessment.tried == 20
     assert sum(done.assessment.fell) + len(done.assessment.table) == 20
     assert done.assessment.best.bootstrap.shape == (50,)
@@ -176,8 +181,8 @@ def test_blas_is_kept_to_one_thread_while_a_chunk_is_assessed_and_then_set_back(
     assert _blas.can_limit() == bool(switches)
     before = [get() for get, _ in switches]
     with _blas.one_thread():
-        assert {get() for get, _ in switches} <= {1}
-        task_of(lenient)(0)
+        with task_of(lenient) as task:
+            task(0)
         assert {get() for get, _ in switches} <= {1}
     assert [get() for get, _ in switches] == before
 

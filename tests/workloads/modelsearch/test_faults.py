@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT, contents, search
@@ -16,11 +18,13 @@ from tests.workloads.modelsearch.world import world
 
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch import study
+from fanwise.workloads.modelsearch._chunks import Cut
 
 DIES_AFTER = """
 import os, signal, sys
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch import study
+from fanwise.workloads.modelsearch._chunks import Cut
 
 left, number, folder, workers = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 save = study.FileLedger.save
@@ -97,42 +101,57 @@ def test_an_interrupted_search_keeps_its_chunks(tmp_path: Path, number: int) -> 
     assert rest.problems == ()
 
 
+class DeadlyTask(study.ChunkTask):
+    """A task that kills the worker that runs chunk 2, as often as told; a file counts."""
+
+    def __init__(self, arrays: Any, cut: Cut, *, full: bool, deaths: Path, most: int, context: Any = None) -> None:
+        super().__init__(arrays, cut, full=full, context=context)
+        self.deaths, self.most, self.own = deaths, most, os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return deadly, (self.arrays, self.cut, self.full, self.deaths, self.most, self.own)
+
+    def __call__(self, chunk: int) -> bytes:
+        if chunk == 2 and os.getpid() != self.own and self.deaths.stat().st_size < self.most:
+            with self.deaths.open("a", encoding="utf-8") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(chunk)
+
+
+def deadly(arrays: Any, cut: Cut, full: bool, deaths: Path, most: int, own: int) -> DeadlyTask:
+    task = DeadlyTask(arrays, cut, full=full, deaths=deaths, most=most)
+    task.own = own
+    return task
+
+
+@pytest.fixture
+def deaths(tmp_path: Path) -> Path:
+    (tmp_path / "deaths").touch()
+    return tmp_path / "deaths"
+
+
 @pytest.mark.faults
 @pytest.mark.process
-def test_a_worker_that_is_killed_once_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_killed_once_costs_nothing(
+    tmp_path: Path, deaths: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = world(tmp_path, LENIENT, GROUPS)
-    whole = search(config, out=tmp_path / "whole")
-    killed = tmp_path / "killed"
-    call = study.ChunkTask.__call__
-    own = os.getpid()
-
-    def die_once(task: study.ChunkTask, chunk: int) -> bytes:
-        if chunk == 2 and os.getpid() != own and not killed.exists():
-            killed.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(task, chunk)
-
-    monkeypatch.setattr(study.ChunkTask, "__call__", die_once)
+    search(config, out=tmp_path / "whole")
+    monkeypatch.setattr(study, "ChunkTask", partial(DeadlyTask, deaths=deaths, most=1))
     found = search(config, workers=2, backend="process", out=tmp_path / "out")
-    assert killed.exists()
+    assert deaths.read_text("utf-8") == "x"
     assert found.problems == ()
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert found.tried == whole.tried
 
 
 @pytest.mark.faults
 @pytest.mark.process
-def test_a_chunk_that_kills_its_worker_twice_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunk_that_kills_its_worker_twice_is_lost_alone(
+    tmp_path: Path, deaths: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = world(tmp_path, LENIENT, GROUPS)
-    call = study.ChunkTask.__call__
-    own = os.getpid()
-
-    def die(task: study.ChunkTask, chunk: int) -> bytes:
-        if chunk == 2 and os.getpid() != own:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(task, chunk)
-
-    monkeypatch.setattr(study.ChunkTask, "__call__", die)
+    monkeypatch.setattr(study, "ChunkTask", partial(DeadlyTask, deaths=deaths, most=99))
     found = search(config, workers=2, backend="process", out=tmp_path / "out")
     assert [(p.first, p.stop) for p in found.problems] == [(40, 60)]
     assert "SIGKILL" in found.problems[0].error

@@ -201,11 +201,12 @@ def test_items_built_as_needed_are_those_built_ahead(tmp_path: Path) -> None:
 
 def test_a_frame_can_be_frozen_as_one_bundle(tmp_path: Path) -> None:
     frame = frame_of(tmp_path, **with_test())
-    bundle = frame.freeze()
-    assert set(bundle) >= {"y", "X", "gram", "names", "recipes"}
-    assert np.asarray(bundle["gram"]).shape == (6, 6)
-    with pytest.raises(ValueError, match="read-only"):
-        bundle["y"][0] = 1.0
+    with frame.freeze() as bundle:
+        assert set(bundle) >= {"y", "X", "gram", "names", "recipes"}
+        assert bundle["gram"].shape == (6, 6)
+        assert bundle["recipes"] == frame.recipes
+        with pytest.raises(ValueError, match="read-only"):
+            bundle["y"][0] = 1.0
 
 
 def test_the_pool_lists_groups_then_variables_then_items(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from fanwise.workloads.modelsearch._items import Item, Season
 from fanwise.workloads.modelsearch._space import pool_order
 from fanwise.workloads.modelsearch._transforms import Floats, Recipe, season_columns, undefined, values
 from fanwise.workloads.modelsearch._unitroot import is_stationary
+
+if TYPE_CHECKING:
+    from fanwise import Bundle
 
 __all__ = ["Frame", "Table", "build", "constant", "digest"]
 
@@ -101,8 +104,8 @@ class Frame:
             built[at] = values(self.items[index], self.sources[self.items[index].variable])
         return built[:, self.rows], built[:, self.rows_test]
 
-    def freeze(self) -> Mapping[str, Any]:
-        """Target, columns, Gram matrix, names and recipes as one read-only bundle that every process shares."""
+    def freeze(self) -> Bundle:
+        """Target, columns, Gram matrix, names and recipes as one read-only bundle; close it after use."""
         from fanwise.workloads.modelsearch.study import freeze_frame
 
         return freeze_frame(self)

@@ -28,7 +28,7 @@ class ChunkTask:
         self._context = context
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _task_of, (dict(self.arrays), self.cut, self.full)
+        return _task_of, (self.arrays, self.cut, self.full)
 
     @property
     def context(self) -> SearchContext:

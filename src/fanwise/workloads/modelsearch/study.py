@@ -11,10 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 import fanwise
 from fanwise.errors import FanwiseWarning, InputError
@@ -52,21 +49,14 @@ Ledger = FileLedger | MemoryLedger
 NEAREST_SHOWN = 20
 
 
-def frozen(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Share arrays with every worker, read-only: the one place of this workload that makes a bundle."""
-    for value in arrays.values():
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
-    return MappingProxyType(dict(arrays))
-
-
-def freeze_frame(frame: Frame) -> Mapping[str, Any]:
+def freeze_frame(frame: Frame) -> fanwise.Bundle:
     """A frame's target and columns, the Gram matrix of its projected pool, names and recipes."""
     base = base_of(frame.y, frame.fixed, frame.y_test, frame.fixed_test)
     arrays: dict[str, Any] = {"y": frame.y, "y_test": frame.y_test, "X": frame.X}
     if frame.pool is not None and frame.pool_test is not None:
         arrays["gram"] = pool_of(base, frame.pool, frame.pool_test).gram
-    return frozen({**arrays, "names": frame.names, "time": frame.time, "recipes": frame.recipes})
+    plain = {"names": frame.names, "time": frame.time, "recipes": frame.recipes}
+    return fanwise.freeze({**arrays, **plain}, name="frame")
 
 
 class ReportKeeper:
@@ -211,20 +201,20 @@ def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Probl
     missing = [chunk for chunk in job.cut.chunks() if chunk not in ledger]
     if not missing:
         return []
-    arrays = frozen(to_arrays(job.context))
-    task = ChunkTask(arrays, job.cut, full=job.full, context=job.context)
     problems: list[Problem] = []
-    try:
+    with fanwise.freeze(to_arrays(job.context), name="search") as bundle:
+        task = ChunkTask(bundle, job.cut, full=job.full, context=job.context)
         stream: Any = fanwise.stream(task, missing, ordered=False, on_error="return", **options)
-        with closing(stream) as outcomes:
-            for outcome in outcomes:
-                if outcome.ok:
-                    ledger.save(missing[outcome.index], outcome.unwrap())
-                else:
-                    problems.append(Problem(*job.cut.bounds(missing[outcome.index]), _says(outcome)))
-    except fanwise.RunInterrupted as interrupt:
-        interrupt.args = (_kept(job, ledger, missing, interrupt),)
-        raise
+        try:
+            with closing(stream) as outcomes:
+                for outcome in outcomes:
+                    if outcome.ok:
+                        ledger.save(missing[outcome.index], outcome.unwrap())
+                    else:
+                        problems.append(Problem(*job.cut.bounds(missing[outcome.index]), _says(outcome)))
+        except fanwise.RunInterrupted as interrupt:
+            interrupt.args = (_kept(job, ledger, missing, interrupt),)
+            raise
     return sorted(problems, key=lambda problem: problem.first)
 
 
