@@ -15,6 +15,7 @@ import pytest
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT, contents, search
 from tests.workloads.modelsearch.world import with_test, world
 
+import fanwise
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch import _blas, study
 from fanwise.workloads.modelsearch._chunks import Cut, read_back
