@@ -1,7 +1,7 @@
 """Speed of a model search, as ratios within one run: ``python -m benchmarks.modelsearch [--quick]``.
 
-The peer is the plain loop of `tests.workloads.modelsearch.reference`: statsmodels, one specification at a time, stopping
-at the first filter that fails, on random specifications of the same pool. Both run with one BLAS thread.
+The peer is the plain loop of `tests.workloads.modelsearch.reference`: statsmodels, one specification at a time,
+stopping at the first filter that fails, on random specifications of the same pool. Both run with one BLAS thread.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-
 from benchmarks._rounds import interleaved
+from tests.workloads.modelsearch import reference
+
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._blas import one_thread
-from tests.workloads.modelsearch import reference
 
 Row = tuple[str, float, str]
 LIMITS = {"r2_min": 0.30, "vif_max": 10.0, "p_max": 0.01}
@@ -50,7 +50,7 @@ def pool(folder: Path, variables: int, *, test: int = 0, **filters: object) -> m
     (folder / "pool.toml").write_text(
         f'[data]\nfile = "pool.csv"\ntime = "t"\ntarget = "y"\ntrain = [1, {ROWS + LAGS}]\n{tail}'
         f'[search]\nforced = ["season(12)"]\n[[search.group]]\nname = "all"\n'
-        f"items = [{', '.join(f'"{name}@0..{LAGS - 1}"' for name in names)}]\n"
+        f"items = {[f'{name}@0..{LAGS - 1}' for name in names]}\n"
         f"[filters]\n" + "".join(f"{key} = {value}\n" for key, value in wanted.items()),
         "utf-8",
     )
