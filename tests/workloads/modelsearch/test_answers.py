@@ -153,6 +153,13 @@ def test_neighbours_are_all_single_changes_that_pass(tmp_path: Path) -> None:
     assert modelsearch.why(frame, space, config, min(passed)).neighbours == ()
 
 
+def test_a_specification_without_neighbours_has_none(tmp_path: Path) -> None:
+    groups = [{"name": "only", "items": ["x1"], "pick": [1, 1]}]
+    config = world(tmp_path, {"filters": {"r2_min": 0.999}, "search": {"max_terms": 1}}, groups)
+    frame = modelsearch.prepare(config)
+    assert modelsearch.why(frame, modelsearch.Space(config, frame), config, 0).neighbours == ()
+
+
 def test_information_is_that_of_statsmodels(tmp_path: Path) -> None:
     config = world(tmp_path, LENIENT, GROUPS)
     frame = modelsearch.prepare(config)

@@ -110,13 +110,16 @@ def test_a_forced_item_that_is_constant_or_missing_is_an_error(tmp_path: Path, v
 
 
 def test_a_season_that_does_not_occur_is_an_error(tmp_path: Path) -> None:
-    says = refusal(
-        tmp_path,
-        search={"forced": ["season(12)"]},
-        data={"train": ["2001-01-31", "2001-11-30"]},
-        groups=[{"name": "g", "items": ["x1"]}],
-    )
-    assert "season(12).12 is constant" in says or "complete rows are left" in says
+    table = columns()
+    table["y"][11::12] = np.nan
+    says = refusal(tmp_path, table, [{"name": "g", "items": ["x1"]}], search={"forced": ["season(12)"]})
+    assert says == "search.toml: [search] forced: season(12).12 is constant on the training rows"
+
+
+def test_too_few_rows_for_the_seasons_are_an_error(tmp_path: Path) -> None:
+    short = {"train": ["2001-01-31", "2001-11-30"]}
+    says = refusal(tmp_path, None, [{"name": "g", "items": ["x1"]}], search={"forced": ["season(12)"]}, data=short)
+    assert "11 complete rows are left for up to k = 13 columns" in says
 
 
 def test_a_constant_target_is_an_error(tmp_path: Path) -> None:

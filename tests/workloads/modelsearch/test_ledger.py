@@ -119,6 +119,13 @@ def test_only_one_search_writes_a_directory(tmp_path: Path) -> None:
         assert 0 not in ledger
 
 
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "records")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        FileLedger(tmp_path / "records", KEY)
+
+
 def test_a_full_disk_is_an_error_and_costs_no_earlier_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "records"
     with FileLedger(path, KEY) as ledger:

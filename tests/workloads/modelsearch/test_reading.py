@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,21 @@ def test_rows_of_the_future_must_come_after_those_of_the_past(tmp_path: Path) ->
         InputError, match=r"the last row of the history has 2010-12-31, row 1 \(line 2\) has 2005-01-31"
     ):
         read_table(config, tmp_path / "late.csv", after=history)
+
+
+def test_parquet_without_pyarrow_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data.parquet").write_bytes(b"PAR1")
+    config = modelsearch.load_config(write_config(tmp_path, {"data": {"file": "data.parquet"}}))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"reading data\.parquet needs pyarrow: pip install pyarrow"):
+        read_table(config)
+
+
+def test_a_null_in_parquet_is_missing(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"date": ["2001-01-31", "2001-02-28"], "y": [1.0, 2.0], "x1": [None, 3]})
+    parquet.write_table(table, tmp_path / "data.parquet")
+    path = write_config(tmp_path, {"data": {"file": "data.parquet"}}, [{"name": "g", "items": ["x1"]}])
+    np.testing.assert_array_equal(read_table(modelsearch.load_config(path)).columns["x1"], [np.nan, 3.0])

@@ -297,6 +297,16 @@ def test_a_source_that_grew_during_the_run_is_noticed(
         search(lenient)
 
 
+def test_a_change_that_no_result_rests_on_is_noticed_too(
+    tmp_path: Path, lenient: modelsearch.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = columns()
+    table["y"][119] += 1.0
+    meddling(monkeypatch, lambda: write_csv(tmp_path / "data.csv", month_ends(120), table))
+    with pytest.raises(InputError, match=r"data\.csv changed during the run; run again with --force"):
+        search(lenient)
+
+
 def test_an_item_that_does_not_come_out_of_its_recipe_is_a_defect(
     tmp_path: Path, lenient: modelsearch.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,7 +428,9 @@ def test_a_gram_that_does_not_fit_is_refused_with_a_way_out(
     assert search(lazy).tried > 0
 
 
-def test_free_memory_is_read_from_the_system() -> None:
+def test_free_memory_is_read_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 << 26 < _limits.available_memory() < 1 << 50
+    monkeypatch.setattr(Path, "exists", lambda _: False)
     assert 1 << 26 < _limits.available_memory() < 1 << 50
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from itertools import combinations, islice
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,7 @@ def spaces(draw: st.DrawFn) -> tuple[Space, list[Group], dict[str, int]]:
 
 
 @given(spaces())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_counting_numbering_and_walking_agree_with_listing(drawn: tuple[Space, list[Group], dict[str, int]]) -> None:
     space, groups, search = drawn
     everything = listed(space, groups, search)
@@ -107,11 +108,16 @@ def test_picked_specifications_are_those_asked_for(
     assert found == {i: space.unrank(i) for i in ids}
 
 
-@given(st.integers(0, 10**9), st.integers(3, 6), st.integers(0, 2))
+@cache
+def large_space(terms: int, cap: int) -> Space:
+    groups = [group("a", [4] * 20, (1, 2)), group("b", [7] * 10, (0, 3)), group("c", [1] * 30, (0, 1))]
+    return space_of(groups, min_terms=1, max_terms=terms, per_variable=cap)
+
+
+@given(st.integers(0, 10**9), st.integers(3, 5), st.integers(0, 2))
 @settings(max_examples=60)
 def test_unrank_and_rank_are_inverse_in_large_spaces(seed: int, terms: int, cap: int) -> None:
-    groups = [group("a", [4] * 20, (1, 2)), group("b", [7] * 10, (0, 3)), group("c", [1] * 30, (0, 1))]
-    space = space_of(groups, min_terms=1, max_terms=terms, per_variable=cap)
+    space = large_space(terms, cap)
     i = random.Random(seed).randrange(space.count())
     chosen = space.unrank(i)
     assert space.rank(chosen) == i
@@ -121,12 +127,12 @@ def test_unrank_and_rank_are_inverse_in_large_spaces(seed: int, terms: int, cap:
 
 
 def test_counts_beyond_64_bits_are_exact() -> None:
-    space = space_of([group("a", [1] * 400, (0, 30))], min_terms=30, max_terms=30)
+    space = space_of([group("a", [1] * 100, (0, 30))], min_terms=30, max_terms=30)
     import math
 
-    assert space.count() == math.comb(400, 30) > 2**64
+    assert space.count() == math.comb(100, 30) > 2**64
     last = space.unrank(space.count() - 1)
-    assert last == tuple(range(370, 400))
+    assert last == tuple(range(70, 100))
     assert space.rank(last) == space.count() - 1
 
 

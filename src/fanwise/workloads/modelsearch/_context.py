@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from fanwise.workloads.modelsearch._config import Config
 from fanwise.workloads.modelsearch._filters import demanded_signs
-from fanwise.workloads.modelsearch._frame import Frame, digest
-from fanwise.workloads.modelsearch._items import Item
+from fanwise.workloads.modelsearch._frame import Frame
 from fanwise.workloads.modelsearch._multiplicity import Weights, weights
 from fanwise.workloads.modelsearch._project import Base, Pool, base_of, pool_of
 from fanwise.workloads.modelsearch._space import Indices, Space
@@ -115,9 +114,3 @@ def from_arrays(arrays: Arrays) -> SearchContext:
     frame = Frame(**record("frame"), sources=sources)
     whole = Pool(**record("whole")) if "whole" in plain["records"] else None
     return _context(plain["config"], frame, Base(**record("base")), whole, plain["tried"])
-
-
-def built(frame: Frame, used: Indices) -> tuple[tuple[Item, str], ...]:
-    """Items with the digest of their columns on all chosen rows."""
-    train, test = frame.free(used.tolist())
-    return tuple((frame.items[i], digest(np.concatenate(c))) for i, *c in zip(used.tolist(), train, test, strict=True))

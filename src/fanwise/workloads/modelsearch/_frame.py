@@ -289,8 +289,6 @@ class _Draft:
 
 def _ordinals(bounds: tuple[Instant, Instant], table: Table) -> list[int]:
     if table.months is None:
-        if not all(isinstance(bound, int) for bound in bounds):
-            raise InputError(f"[data] train, test: {table.name} counts time in whole numbers, not {bounds[0]!r}")
         return [int(bound) for bound in bounds]
     try:
         return [dt.date.fromisoformat(str(bound)).toordinal() for bound in bounds]
