@@ -246,7 +246,7 @@ def _summary(
     result: Result, ending: tuple[Exit, float], options: RunOptions, problems: Sequence[tuple[str, str]]
 ) -> Summary:
     code, seconds = ending
-    rows = {"ranked.csv": min(len(result.ranked), result.passed), "verdicts.csv": result.tried}
+    rows = {"ranked.csv": result.rows, "ranked.partial.csv": result.rows, "verdicts.csv": result.tried}
     outputs = [Output(str(path), rows.get(path.name)) for path in result.files]
     own: dict[str, Any] = {"workload": "search"}
     for path in result.files:

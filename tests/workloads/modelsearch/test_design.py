@@ -129,7 +129,7 @@ def test_8_the_run_says_who_did_how_much(tmp_path: Path, lenient: modelsearch.Co
         "busy",
         "specs_per_second",
         "qr_fallbacks",
-        "built",
+        "phases",
     }
     assert run["specs_per_second"] > 0
     assert all(0 <= share <= 1.05 for share in run["busy"])

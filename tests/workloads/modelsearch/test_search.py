@@ -65,6 +65,8 @@ def test_a_search_writes_its_files_and_says_what_it_found(tmp_path: Path, lenien
         "computed": -(-result.tried // 20),
         "damaged": 0,
     }
+    assert run["phases"].keys() == {"prepare", "assess", "conclude"}
+    assert "built" not in run
     assert not list((tmp_path / "out").glob("*.tmp"))
 
 
@@ -173,6 +175,20 @@ def test_an_output_that_exists_asks_for_resume_or_force(tmp_path: Path, lenient:
     fresh = search(lenient, out=tmp_path / "out", force=True)
     assert fresh.run["chunks"]["reused"] == 0
     assert contents(tmp_path / "out") == before
+
+
+def test_force_does_not_take_a_directory_from_a_search_that_is_writing_it(
+    tmp_path: Path, lenient: modelsearch.Config
+) -> None:
+    search(lenient, out=tmp_path / "out")
+    before = contents(tmp_path / "out")
+    with (
+        study.FileLedger(tmp_path / "out" / ".chunks" / "records", b"k" * 16),
+        pytest.raises(UsageError, match="is being written by another search"),
+    ):
+        search(lenient, out=tmp_path / "out", force=True)
+    assert contents(tmp_path / "out") == before
+    assert search(lenient, out=tmp_path / "out", resume=True).run["chunks"]["computed"] == 0
 
 
 def test_a_directory_that_is_a_file_is_refused(tmp_path: Path, lenient: modelsearch.Config) -> None:

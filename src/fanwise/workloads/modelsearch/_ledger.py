@@ -81,6 +81,8 @@ class FileLedger:
         The file; made if it is not there.
     key : bytes
         16 bytes; records with another key are not looked at.
+    fresh : bool
+        Forget what is there, once nobody else is found to write it.
 
     Raises
     ------
@@ -88,7 +90,7 @@ class FileLedger:
         If another process is writing the file, or it belongs to another user.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, key: bytes, *, fresh: bool = False) -> None:
         self._key = key
         self._at: dict[int, tuple[int, int]] = {}
         self.damaged = 0
@@ -96,6 +98,8 @@ class FileLedger:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self._claim(path)
+            if fresh:
+                os.ftruncate(self._fd, 0)
             self._scan()
         except BaseException:
             os.close(self._fd)

@@ -39,8 +39,8 @@ class Folder:
     def _manifest(self) -> Path:
         return self.path / _CHUNKS / _MANIFEST
 
-    def begin(self, identity: Identity, *, resume: bool, force: bool) -> None:
-        """Make the directory ready: go on in it, or start afresh.
+    def enter(self, identity: Identity, *, resume: bool, force: bool) -> bool:
+        """Whether to start afresh in the directory, rather than to go on; it is made if it is not there.
 
         Raises
         ------
@@ -51,23 +51,20 @@ class Folder:
             self.check(identity)
         elif self._occupied() and not force:
             raise UsageError(f"{self.path} exists; use --resume to go on, or --force to overwrite it.")
-        else:
-            self._clear()
-        (self.path / _CHUNKS).mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = json.dumps({"sections": dict(identity.sections)}, indent=1)
+        self.records.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return force or not resume
+
+    def sign(self, identity: Identity, *, fresh: bool) -> None:
+        """Write whose directory it is; a fresh start takes the results before it away."""
+        for name in PUBLISHED if fresh else ():
+            (self.path / name).unlink(missing_ok=True)
         with Staging(self._manifest.parent) as staging:
-            staging.write(_MANIFEST, [text])
+            staging.write(_MANIFEST, [json.dumps({"sections": dict(identity.sections)}, indent=1)])
 
     def _occupied(self) -> bool:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; -o takes a directory.")
         return self._manifest.exists() or any((self.path / name).exists() for name in PUBLISHED)
-
-    def _clear(self) -> None:
-        for name in PUBLISHED:
-            (self.path / name).unlink(missing_ok=True)
-        for file in (self.path / _CHUNKS).glob("*"):
-            file.unlink()
 
     def check(self, identity: Identity) -> None:
         """Refuse a directory that another search wrote; one without a readable manifest says nothing."""

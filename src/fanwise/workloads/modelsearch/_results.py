@@ -34,7 +34,7 @@ class Result:
     Attributes
     ----------
     ranked : VerdictTable
-        Those that passed, best first (the best 200,000 if more passed; ``ranked.csv`` has all).
+        Those that passed, best first (the best 100,000 if more passed; ``ranked.csv`` has all).
     funnel : dict of str to int
         How many fell at each filter, in the order of the filters.
     tried, passed : int
@@ -53,6 +53,10 @@ class Result:
         Chunks that are missing from all of the above.
     files : tuple of Path
         What was written.
+    run : mapping
+        The content of ``run.json``: who computed what, and how long it took.
+    by, rows : str and int
+        What was ranked by, and how many rows ``ranked.csv`` has.
     """
 
     ranked: VerdictTable
@@ -68,6 +72,7 @@ class Result:
     files: tuple[Path, ...]
     run: Mapping[str, Any] = field(default_factory=dict)
     by: str = "bic"
+    rows: int = 0
 
     @property
     def best(self) -> tuple[str, float]:

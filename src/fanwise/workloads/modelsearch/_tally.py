@@ -19,7 +19,7 @@ from fanwise.workloads.modelsearch._verdicts import VerdictTable, concatenate
 
 __all__ = ["HELD", "Tally", "blocks", "ranked"]
 
-HELD = 200_000  # passed rows held in memory (about 1 kB each); beyond that they are sorted in files and merged
+HELD = 100_000  # passed rows held in memory (about 1 kB each); beyond that they are sorted in files and merged
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class Tally:
     built: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     builders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, done: Finished) -> None:
-        """Take in one chunk."""
+    def add(self, done: Finished, *, now: bool = True) -> None:
+        """Take in one chunk; only those that were computed ``now`` say how busy processes were."""
         part = done.assessment
         self.tried += part.tried
         self.passed += len(part.table)
@@ -52,8 +52,9 @@ class Tally:
         if len(part.table):
             self.spread = widened(self.spread, extents(part.table))
             self.used.update(np.unique(part.table["indices"]).tolist())
-        self.cpu[done.worker] += done.cpu
-        self.busy[done.worker] += done.seconds
+        if now:
+            self.cpu[done.worker] += done.cpu
+            self.busy[done.worker] += done.seconds
         for index, column in done.built.items():
             self.built[index].add(column)
             self.builders[index].add(done.worker)

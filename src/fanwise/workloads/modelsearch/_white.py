@@ -25,6 +25,7 @@ __all__ = ["White"]
 
 RANK = 1e-10
 CLEAR = 1e-6  # a direction is clearly there above this, clearly not there below RANK
+SPAN_BYTES = 32 << 20  # of bases kept; a pool of thousands of items would fill hundreds of megabytes
 SAFE_PIVOT = 1e-3  # smallest pivot of the joint Gram that still gives 1e-10
 
 
@@ -42,6 +43,7 @@ class White:
     def __init__(self, base: Base, pool: Pool) -> None:
         self._base, self._pool = base, pool
         self._of_item: dict[int, Span] = {}
+        self._most = max(64, SPAN_BYTES // (8 * base.n * (len(base.q) + 2)))
 
     @cached_property
     def _of_fixed(self) -> Span:
@@ -53,6 +55,8 @@ class White:
     def _span_of(self, item: int) -> Span:
         """Products of an item with the constant, the fixed columns and itself, off those of the fixed columns."""
         if item not in self._of_item:
+            if len(self._of_item) >= self._most:
+                self._of_item.clear()
             x, fixed = self._unit(item), self._base.fixed * np.sqrt(self._base.n)
             self._of_item[item] = _span(np.vstack([x, x * x, x * fixed]), self._of_fixed.basis)
         return self._of_item[item]

@@ -8,10 +8,10 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fanwise
 from fanwise.errors import FanwiseWarning, InputError
@@ -36,8 +36,8 @@ from fanwise.workloads.modelsearch._results import Problem, Result
 from fanwise.workloads.modelsearch._space import Space
 from fanwise.workloads.modelsearch._tally import Tally
 from fanwise.workloads.modelsearch._task import ChunkTask
-from fanwise.workloads.modelsearch._verdicts import no_rows
-from fanwise.workloads.modelsearch._verify import verify_rows
+from fanwise.workloads.modelsearch._verdicts import VerdictTable, no_rows
+from fanwise.workloads.modelsearch._verify import Verification, verify_rows
 from fanwise.workloads.modelsearch.io import read_table
 
 if TYPE_CHECKING:
@@ -87,10 +87,19 @@ class _Job:
     cut: Cut
     full: bool
     began: float
+    laps: dict[str, float] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame:
         return self.context.frame
+
+
+class _Wishes(NamedTuple):
+    """Where to write, how many rows to verify, and which chunks were there already."""
+
+    out: str | os.PathLike[str] | None
+    verify: int
+    reused: frozenset[int]
 
 
 def search(
@@ -147,9 +156,11 @@ def search(
         if executor is None or backend != "auto":
             options["backend"] = backend
         with _ledger(job, None if out is None else Path(out), resume=resume, force=force) as ledger:
-            reused = [chunk for chunk in job.cut.chunks() if chunk in ledger]
+            reused = frozenset(chunk for chunk in job.cut.chunks() if chunk in ledger)
+            job.laps["prepare"] = time.time() - job.began
             problems = _assess(job, ledger, {k: v for k, v in options.items() if v is not None})
-            return _conclude(job, ledger, (out, verify, len(reused)), problems, keeper.report)
+            job.laps["assess"] = time.time() - job.began - job.laps["prepare"]
+            return _conclude(job, ledger, _Wishes(out, verify, reused), problems, keeper.report)
 
 
 def _display(progress: Any) -> Any:
@@ -191,9 +202,11 @@ def _ledger(job: _Job, out: Path | None, *, resume: bool, force: bool) -> Ledger
     if out is None:
         return MemoryLedger()
     folder = Folder(out)
-    folder.begin(job.identity, resume=resume, force=force)
+    fresh = folder.enter(job.identity, resume=resume, force=force)
     mode = f"{'full' if job.full else 'cascade'} {job.cut.first}:{job.cut.stop}"
-    return FileLedger(folder.records, job.identity.record_key(mode))
+    ledger = FileLedger(folder.records, job.identity.record_key(mode), fresh=fresh)
+    folder.sign(job.identity, fresh=fresh)
+    return ledger
 
 
 def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Problem]:
@@ -235,15 +248,15 @@ def _kept(job: _Job, ledger: Ledger, missing: Sequence[int], interrupt: fanwise.
 def _conclude(
     job: _Job,
     ledger: Ledger,
-    wishes: tuple[str | os.PathLike[str] | None, int, int],
+    wishes: _Wishes,
     problems: list[Problem],
     report: RunReport | None,
 ) -> Result:
     """Add up, rank, check against the source, and write."""
-    out, wanted, reused = wishes
     tally = Tally()
-    for done in _in_order(job, ledger):
-        tally.add(done)
+    for chunk in job.cut.chunks():
+        if chunk in ledger:
+            tally.add(read_back(ledger.load(chunk)), now=chunk not in wishes.reused)
     config, labels = job.config, [str(item) for item in job.frame.items]
     multiplicity = conclude(config.multiplicity, config.filters.p_max, tally.tried, tally.best)
     passed = _tally.blocks(_in_order(job, ledger), _tally.HELD)
@@ -257,17 +270,22 @@ def _conclude(
             tried=tally.tried,
             passed=tally.passed,
             multiplicity=multiplicity,
-            verification=verify_rows(job.frame, config, best.take(slice(0, wanted))) if wanted else None,
+            verification=_second_opinion(job, best, wishes.verify),
             report=report,
             same_fit=same_fit(best),
             near_misses=with_terms(verdicts(job.context, near, full=True), job.context.space) if near else no_rows(),
             problems=tuple(problems),
             files=(),
-            run=_account(job, ledger, tally, reused),
+            run=_account(job, ledger, tally, len(wishes.reused)),
             by=config.rank.by,
+            rows=min(tally.passed, config.rank.top or tally.passed),
         )
-        files = () if out is None else _publish(job, ledger, result, rows, tally, Path(out))
+        files = () if wishes.out is None else _publish(job, ledger, result, rows, tally, Path(wishes.out))
     return dataclasses.replace(result, files=files)
+
+
+def _second_opinion(job: _Job, best: VerdictTable, rows: int) -> Verification | None:
+    return verify_rows(job.frame, job.config, best.take(slice(0, rows))) if rows else None
 
 
 def _in_order(job: _Job, ledger: Ledger) -> Iterator[Finished]:
@@ -299,6 +317,7 @@ def _account(job: _Job, ledger: Ledger, tally: Tally, reused: int) -> dict[str, 
     """What ``run.json`` says: who computed what, and how long it took."""
     ended = time.time()
     seconds = max(ended - job.began, 1e-9)
+    assessing = max(job.laps["assess"], 1e-9)
     chunks = job.cut.chunks()
     there = sum(chunk in ledger for chunk in chunks)
     return {
@@ -308,9 +327,15 @@ def _account(job: _Job, ledger: Ledger, tally: Tally, reused: int) -> dict[str, 
         "seconds": seconds,
         "workers": len(set(tally.cpu) - {os.getpid()}),
         "cpu_seconds": [round(cpu, 6) for _, cpu in sorted(tally.cpu.items())],
-        "busy": [round(busy / seconds, 6) for _, busy in sorted(tally.busy.items())],
-        "built": {str(job.frame.items[i]): len(by) for i, by in sorted(tally.builders.items())},
+        "busy": [round(busy / assessing, 6) for _, busy in sorted(tally.busy.items())],
         "specs_per_second": tally.tried / seconds,
         "qr_fallbacks": tally.redone,
+        "phases": {**job.laps, "conclude": seconds - sum(job.laps.values())},
         "near_misses": [int(i) for i in tally.nearest[:, 2]],
+        **({} if job.context.whole is not None else {"built": _builders(job, tally)}),
     }
+
+
+def _builders(job: _Job, tally: Tally) -> dict[str, int]:
+    """By how many workers each item was built."""
+    return {str(job.frame.items[i]): len(by) for i, by in sorted(tally.builders.items())}
