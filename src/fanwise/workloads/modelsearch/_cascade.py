@@ -35,6 +35,7 @@ __all__ = ["Assessment", "assess", "merge_nearest", "verdicts"]
 LAZY_BATCH = 512  # specifications that share a pool of their own when items are built as needed
 SETTLE_BYTES = 24 << 20
 SETTLE_MOST = 128
+FAR = 1e6  # a gap beyond which one miss is as far as another
 _CHEAP = FILTERS[: FILTERS.index("pvalue")]
 _EXTRA = ("in_max", "in_mean", "out_max", "out_mean")
 _EMPTY_COLUMN: Columns = {
@@ -170,12 +171,11 @@ def _slices(context: SearchContext, chosen: Indices, r: int) -> Iterator[Indices
 
 def _nearest_of(ids: Indices, failed: NDArray[np.int8], gap: Floats) -> NDArray[np.float64]:
     fell = np.flatnonzero((failed < PASSED) & np.isfinite(gap))
-    if not len(fell):
-        return np.empty((0, 3))
-    last = fell[failed[fell] == failed[fell].max()]
-    if len(last) > NEAREST:
-        last = last[np.argpartition(gap[last], NEAREST)[:NEAREST]]
-    return merge_nearest([np.column_stack([failed[last], gap[last], ids[last]]).astype(np.float64)])
+    if len(fell) > NEAREST:
+        # one number for filter and gap, so that a partition finds the nearest without sorting thousands
+        distance = np.minimum(gap[fell], FAR) - failed[fell] * (2.0 * FAR)
+        fell = fell[np.argpartition(distance, NEAREST)[:NEAREST]]
+    return merge_nearest([np.column_stack([failed[fell], gap[fell], ids[fell]]).astype(np.float64)])
 
 
 class _Settled:
