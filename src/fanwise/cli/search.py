@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,17 +179,18 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
 
     began = time.perf_counter()
     places = {"executor": executor} if executor else {"workers": options.parallel, "backend": options.backend}
-    result = run_search(
-        config,
-        out=out,
-        resume=options.resume,
-        force=options.force,
-        full=own["full"],
-        verify=own["verify"],
-        ids=own["ids"],
-        progress=options.bar("search"),
-        **places,
-    )
+    with warnings_as_notes(options):
+        result = run_search(
+            config,
+            out=out,
+            resume=options.resume,
+            force=options.force,
+            full=own["full"],
+            verify=own["verify"],
+            ids=own["ids"],
+            progress=options.bar("search"),
+            **places,
+        )
     problems = [*_problems(result), *write_reports(result.report, options)]
     code = _code(result.verification, problems)
     say = options.note if options.json else _print_unless(options.quiet)
@@ -197,6 +199,14 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
     for line in _closing(result):
         say(line)
     return code, _summary(result, (code, time.perf_counter() - began), options, problems)
+
+
+@contextmanager
+def warnings_as_notes(options: RunOptions) -> Iterator[None]:
+    """Say warnings in a line of our own, without the place in the code they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: options.note(f"fanwise search: {message}.")
+        yield
 
 
 def _print_unless(quiet: bool) -> Callable[[str], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,18 @@ def test_several_configurations_share_warm_workers(here: Path, fanwise: Any) -> 
     assert (here / "alone" / "ranked.csv").read_bytes() == (here / "search.search" / "ranked.csv").read_bytes()
 
 
+def test_warnings_are_said_in_a_line_of_their_own(here: Path, fanwise: Any) -> None:
+    table = columns()
+    table["x3"][50] = np.nan
+    write_csv(here / "data.csv", month_ends(120), table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        said = run(fanwise)
+    assert said.code == 0
+    assert "fanwise search: 1 gap in the training rows" in said.err
+    assert "study.py" not in said.err
+
+
 def test_full_writes_every_verdict(here: Path, fanwise: Any) -> None:
     assert run(fanwise, "--full").code == 0
     rows = rows_of(here / "search.search" / "verdicts.csv")
@@ -137,7 +150,7 @@ def test_plan_names_what_left_the_pool_and_what_is_not_defined(here: Path, fanwi
     said = fanwise("plan", "search.toml")
     assert "left out: x4:LV (constant)" in said.out
     assert "not defined: x3:LOG at 1 rows" in said.out
-    assert "note: 1 gaps in the training rows" in said.out
+    assert "note: 1 gap in the training rows" in said.out
     assert "forced: season(4).2" in said.out
 
 

@@ -399,7 +399,7 @@ def test_gaps_in_the_rows_are_a_warning(tmp_path: Path) -> None:
     table = columns()
     table["x3"][50] = np.nan
     config = world(tmp_path, LENIENT, GROUPS, table=table)
-    with pytest.warns(FanwiseWarning, match="gaps in the training rows"):
+    with pytest.warns(FanwiseWarning, match="gap in the training rows"):
         search(config)
 
 

@@ -281,7 +281,8 @@ class _Draft:
             shown = ", ".join(f"{self.table.time[train[j]]} to {self.table.time[train[j + 1]]}" for j in jumps[:5])
             more = f" and {len(jumps) - 5} more" if len(jumps) > 5 else ""
             says = "time-series tests treat the rest as consecutive"
-            yield f"{len(jumps)} gaps in the training rows ({shown}{more}): {says}"
+            gaps = "1 gap" if len(jumps) == 1 else f"{len(jumps)} gaps"
+            yield f"{gaps} in the training rows ({shown}{more}): {says}"
         test = self.config.pretest.target_stationary
         if test is not None and not is_stationary(self.target[train], test.test, test.p):
             yield f"the target {self.config.data.target} is not stationary by {test.test} at p < {test.p:g}"
