@@ -109,6 +109,16 @@ def test_6_items_are_made_again_by_recipe_and_compared_bit_for_bit(
     assert set(seen) == used
 
 
+@pytest.mark.process
+def test_6_items_that_workers_build_themselves_are_the_same_in_every_process(tmp_path: Path) -> None:
+    lazy = world(tmp_path, {**LENIENT, "run": {"prefetch": "lazy", "chunk": 20}}, GROUPS)
+    search(lazy, out=tmp_path / "one", full=True)
+    many = search(lazy, workers=2, backend="process", out=tmp_path / "many", full=True)
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+    assert set(many.run["built"]) == {str(item) for item in modelsearch.prepare(lazy).items}
+    assert max(many.run["built"].values()) <= 2
+
+
 def test_7_nothing_is_left_but_the_results_and_the_chunks(tmp_path: Path, lenient: modelsearch.Config) -> None:
     search(lenient, out=tmp_path / "out")
     left = {path.name for path in (tmp_path / "out").iterdir()}
