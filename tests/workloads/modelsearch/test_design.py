@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import pickle
 import re
@@ -185,6 +187,14 @@ def test_the_public_names_are_those_of_the_documentation() -> None:
     assert documented <= set(modelsearch.__all__)
     for name in modelsearch.__all__:
         assert getattr(modelsearch, name).__doc__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["_answers", "_items", "_space", "_verdicts", "io", "study"])
+def test_the_examples_in_the_documentation_of_functions_run(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"fanwise.workloads.modelsearch.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_blas_is_kept_to_one_thread_while_a_chunk_is_assessed_and_then_set_back(lenient: modelsearch.Config) -> None:

@@ -48,6 +48,13 @@ def prepare(config: Source) -> Frame:
     ------
     InputError
         Names file, row, column and value, or the item.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> prepare(path).X.shape
+    (168, 60)
     """
     config = as_config(config)
     return build(config, read_table(config))
@@ -70,6 +77,15 @@ def evaluate(frame: Frame, space: Space, config: Config, ids: Iterable[int], *, 
     -------
     VerdictTable
         One row for each id, in the order given: ``id``, ``terms``, ``passed``, ``failed_at``, ``reason``, statistics.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> config, frame = load_config(path), prepare(path)
+    >>> rows = evaluate(frame, Space(config, frame), config, [0, 40760], full=True)
+    >>> rows.failed_at.tolist(), rows.r2.round(3).tolist()
+    (['r2', ''], [0.037, 0.471])
     """
     with one_thread():
         context = context_of(config, frame, tried=space.count())
@@ -90,6 +106,19 @@ def why(frame: Frame, space: Space, config: Config, id_or_terms: int | str) -> V
     ----------
     id_or_terms : int or str
         Its number, or its items joined with ``;``.
+
+    Returns
+    -------
+    Verdict
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> config, frame = load_config(path), prepare(path)
+    >>> verdict = why(frame, Space(config, frame), config, "unemp:LV;tbilrate:LV")
+    >>> verdict.failed_at, [check.name for check in verdict.checks if not check.passed]
+    ('pvalue', ['pvalue', 'group_f'])
     """
     i = space.find(id_or_terms) if isinstance(id_or_terms, str) else int(id_or_terms)
     with one_thread():
@@ -97,7 +126,20 @@ def why(frame: Frame, space: Space, config: Config, id_or_terms: int | str) -> V
 
 
 def plan(config: Source) -> Plan:
-    """Count a search, and measure two chunks to say how long it would take in one process."""
+    """Count a search, and measure two chunks to say how long it would take in one process.
+
+    Returns
+    -------
+    Plan
+        With ``frame``, ``count``, ``memory`` (bytes) and ``seconds``.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> plan(path).count
+    112991
+    """
     config = as_config(config)
     with one_thread():
         frame = prepare(config)
@@ -132,6 +174,20 @@ def verify(frame: Frame, space: Space, config: Config, ranked: VerdictTable, n: 
     ------
     UsageError
         If statsmodels is not installed.
+
+    Source
+    ------
+    Seabold and Perktold (2010), statsmodels, Proc. 9th Python in Science Conf., 92–96.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> config, frame = load_config(path), prepare(path)
+    >>> space = Space(config, frame)
+    >>> rows = evaluate(frame, space, config, [40760], full=True)
+    >>> verify(frame, space, config, rows, 1).max_rel < 1e-9
+    True
     """
     return verify_rows(frame, config, ranked.take(slice(0, n)))
 
@@ -152,6 +208,20 @@ def forecast(config: Source, ranked: VerdictTable, future: Any, *, top: int = 1)
     -------
     dict of int to ndarray
         Predictions by id, NaN where an input is missing; by scenario first if ``future`` is a mapping.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> config, frame = load_config(path), prepare(path)
+    >>> rows = evaluate(frame, Space(config, frame), config, [40760], full=True)
+    >>> lines = config.data.file.read_text("utf-8").splitlines(keepends=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ahead = Path(folder) / "ahead.csv"
+    ...     _ = ahead.write_text(lines[0] + lines[-1].replace("2009-09-30", "2009-12-31"), "utf-8")
+    ...     {i: predicted.round(1).tolist() for i, predicted in forecast(config, rows, ahead).items()}
+    {40760: [7.9]}
     """
     config = as_config(config)
     rows = ranked.take(slice(0, top))

@@ -67,6 +67,15 @@ class Space:
         Groups, picks, cap per variable and sizes.
     frame : Frame
         Its ``items`` are the pool.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> from fanwise.workloads import modelsearch
+    >>> config = modelsearch.load_config(files("fanwise") / "_demo" / "macro" / "search.toml")
+    >>> space = Space(config, modelsearch.prepare(config))
+    >>> space.terms(112_990), space.find("unemp:LV")
+    ('unemp:DF(4)@2;pop:DLOG(4)@1;realgovt:GR(4)@2;realint:LV@2', 12)
     """
 
     def __init__(self, config: Config, frame: HasItems) -> None:

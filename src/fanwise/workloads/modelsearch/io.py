@@ -43,6 +43,13 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     ------
     InputError
         If the file cannot be read or says something that cannot be meant; names section, key and value.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> load_config(path).search.max_terms
+    4
     """
     path = Path(path)
     try:

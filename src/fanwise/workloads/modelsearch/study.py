@@ -148,6 +148,18 @@ def search(
         If configuration or data are bad, or the data changed during the run.
     UsageError
         If ``out`` is in use or belongs to another search.
+
+    Source
+    ------
+    White (2000), Econometrica 68:1097–1126, for the reality check; the tests name theirs where they are.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> path = files("fanwise") / "_demo" / "macro" / "search.toml"
+    >>> result = search(path, ids=(40_000, 44_096), progress="none")
+    >>> result.tried, result.passed
+    (4096, 21)
     """
     with one_thread():
         job = _job(as_config(config), full=full, ids=ids)
