@@ -134,7 +134,7 @@ def workers(folder: Path, variables: int, rounds: int) -> Iterator[Row]:
 
 
 def space(folder: Path) -> Iterator[Row]:
-    config = pool(folder / "plan", 1820)
+    config = pool(folder / "plan", 455)
     began = perf_counter()
     plan = modelsearch.plan(config)
     yield f"plan of {plan.count:,} specifications, s", perf_counter() - began, "at most 2"
