@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from benchmarks._rounds import interleaved
-from tests.workloads.modelsearch import reference
 
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._blas import one_thread
@@ -62,7 +61,12 @@ def search(config: modelsearch.Config, **options: Any) -> Callable[[], modelsear
 
 
 def plain_loop(config: modelsearch.Config, count: int) -> Callable[[], list[str]]:
-    """The peer on ``count`` random specifications."""
+    """The peer on ``count`` random specifications.
+
+    Imported here: with the libraries of pandas loaded workers cannot be forked, which would be held against them.
+    """
+    from tests.workloads.modelsearch import reference
+
     frame = modelsearch.prepare(config)
     space = modelsearch.Space(config, frame)
     ids = np.random.default_rng(2).integers(0, space.count(), count).tolist()
@@ -79,6 +83,8 @@ def plain_loop(config: modelsearch.Config, count: int) -> Callable[[], list[str]
 
 def library_loop(config: modelsearch.Config, count: int) -> Callable[[], list[dict[str, Any]]]:
     """Every statistic of ``count`` specifications by library calls."""
+    from tests.workloads.modelsearch import reference
+
     frame = modelsearch.prepare(config)
     space = modelsearch.Space(config, frame)
     ids = np.random.default_rng(3).integers(0, space.count(), count).tolist()
@@ -148,10 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in (
-            against_the_plain_loop(folder, variables, rounds),
-            full(folder, rounds),
             workers(folder, variables, rounds),
             space(folder),
+            against_the_plain_loop(folder, variables, rounds),
+            full(folder, rounds),
         ):
             for what, value, goal in part:
                 print(f"{what:<75} {value:>10,.2f}  {goal}", flush=True)
