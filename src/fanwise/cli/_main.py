@@ -24,9 +24,16 @@ class Entry(NamedTuple):
     extra: str = "cli"
 
 
+_SEARCH = ("numpy", "scipy")
 COMMANDS: dict[str, Entry] = {
     "ci": Entry("ci:ci", "Exact confidence intervals for many 2×2 tables.", ("numpy",), "ci"),
     "ci coverage": Entry("ci_coverage:coverage", "Exact coverage of interval methods over a grid.", ("numpy",), "ci"),
+    "search": Entry("search:search", "Every allowed regression, tested, ranked, explained.", _SEARCH, "search"),
+    "search plan": Entry("search:plan", "Count the specifications and measure how long they take.", _SEARCH, "search"),
+    "search run": Entry("search:run", "Assess every specification and rank those that pass.", _SEARCH, "search"),
+    "search show": Entry("search_show:show", "Show what a search found, and why one fell.", _SEARCH, "search"),
+    "search export": Entry("search_show:export", "One specification as CSV, JSON or script.", _SEARCH, "search"),
+    "search forecast": Entry("search_show:forecast", "Predictions for rows to come.", _SEARCH, "search"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
     "help": Entry("help:topic", "Pages on environment, exit-codes, files and backends."),
     "completion": Entry("completion:completion", "Print the completion script of a shell."),
