@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from fanwise.errors import UsageError
 
@@ -20,7 +20,7 @@ __all__ = ["Alarm", "RuleTimeout", "can_be_set"]
 T = TypeVar("T")
 
 
-class RuleTimeout(Exception):  # noqa: N818 - ends one rule, is no failure of the file
+class RuleTimeout(Exception):
     """A rule has used up its time in this file."""
 
 
@@ -37,18 +37,22 @@ class Alarm:
 
     def __init__(self, seconds: float) -> None:
         if seconds and not can_be_set():
-            raise UsageError("rule_timeout needs the main thread of a process: use a process backend, or rule_timeout=0")
+            raise UsageError(
+                "rule_timeout needs the main thread of a process: use a process backend, or rule_timeout=0"
+            )
         self._seconds = seconds
         self._armed = False
         self._before: tuple[Any, float, float, float] | None = None
 
-    def __enter__(self) -> Alarm:
+    def __enter__(self) -> Self:
         if self._seconds:
             handler = signal.signal(signal.SIGALRM, self._on_alarm)
             self._before = (handler, *signal.setitimer(signal.ITIMER_REAL, 0), time.monotonic())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._before is None:
             return
         handler, left, interval, since = self._before

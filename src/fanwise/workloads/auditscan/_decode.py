@@ -1,4 +1,4 @@
-"""Bytes of an audit file as text with ``\\n`` line ends, and what they were read as."""
+r"""Bytes of an audit file as text with ``\n`` line ends, and what they were read as."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UTF16_SAMPLE = 4096
 _NUL_SAMPLE = 8192
 
 
-class NotText(Exception):  # noqa: N818 - a verdict on a file, not a failure
+class NotText(Exception):
     """The bytes are not to be read as text; ``failed`` if they were said to be."""
 
     def __init__(self, reason: str, *, failed: bool = False) -> None:
@@ -39,7 +39,7 @@ class NotText(Exception):  # noqa: N818 - a verdict on a file, not a failure
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``text`` has ``\\n`` line ends only; ``folded`` is the same in UTF-8 with ASCII letters in lower case."""
+    r"""``text`` has ``\n`` line ends only; ``folded`` is the same in UTF-8 with ASCII letters in lower case."""
 
     text: str
     encoding: str
@@ -47,7 +47,7 @@ class Decoded:
 
     @classmethod
     def of(cls, text: str, encoding: str = "utf-8") -> Decoded:
-        """Text with its line ends made ``\\n``; half surrogate pairs become U+FFFD."""
+        r"""Text with its line ends made ``\n``; half surrogate pairs become U+FFFD."""
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         try:

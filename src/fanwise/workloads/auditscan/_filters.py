@@ -54,7 +54,7 @@ def _by_parts(compare: Compare, value: str, wanted: str) -> bool:
 
 
 def _components(version: str, width: int) -> list[tuple[int, str]]:
-    """Whole numbers as (digits, text), which orders as numbers do however long they are (`int` stops at 4,300 digits)."""
+    """Whole numbers as (digits, text): orders as numbers do, however long (`int` stops at 4,300 digits)."""
     parts = [part.lstrip("0") for part in version.split(".")]
     return [(len(part), part) for part in [*parts, *[""] * (width - len(parts))]]
 

@@ -63,7 +63,7 @@ def _offsets(folded: bytes, needle: bytes) -> list[int]:
 
 
 class Lines:
-    """The lines of a text, each with its final ``\\n`` if it has one, and indexes into them."""
+    r"""The lines of a text, each with its final ``\n`` if it has one, and indexes into them."""
 
     def __init__(self, decoded: Decoded) -> None:
         self._decoded = decoded
@@ -79,14 +79,20 @@ class Lines:
     def _starts(self) -> list[int]:
         """Byte offset of each line in the folded bytes."""
         folded = self._decoded.folded
-        lines: Iterable[str | bytes] = self.texts if len(folded) == len(self._decoded.text) else folded.splitlines(keepends=True)
+        lines: Iterable[str | bytes] = (
+            self.texts if len(folded) == len(self._decoded.text) else folded.splitlines(keepends=True)
+        )
         return list(accumulate(map(len, lines), initial=0))
 
     @cached_property
     def _folding(self) -> list[int]:
         """Lines that may match an ASCII literal without containing it."""
         folded = self._decoded.folded
-        return self.at({offset for letter in _FOLDING for offset in _offsets(folded, letter)}) if not folded.isascii() else []
+        return (
+            self.at({offset for letter in _FOLDING for offset in _offsets(folded, letter)})
+            if not folded.isascii()
+            else []
+        )
 
     def at(self, offsets: Iterable[int]) -> list[int]:
         """Lines in which these byte offsets lie, ascending, each once."""

@@ -15,14 +15,14 @@ from itertools import dropwhile
 from fanwise.workloads.auditscan._model import MergeField, Rule
 from fanwise.workloads.auditscan._regex import compiled
 
-__all__ = ["NO_RESULTS", "Fields", "Matcher", "Row"]
+__all__ = ["NO_RESULTS", "Fields", "Matcher", "Row", "columns_of"]
 
 Fields = dict[str, str]
 Row = tuple[int, str, Fields | None]
 
 NO_RESULTS = "NO RESULTS FOUND"
 
-_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 
 
 def clean(text: str) -> str:
@@ -31,7 +31,7 @@ def clean(text: str) -> str:
 
 
 def clean_end(text: str) -> str:
-    """The same, and without line ends at the right, which a ``\\s*`` may have swallowed."""
+    r"""The same, and without line ends at the right, which a ``\s*`` may have swallowed."""
     return text if text.isprintable() else _CONTROL.sub("", text.rstrip("\r\n"))
 
 
@@ -51,7 +51,7 @@ class Matcher:
         self._pattern = compiled(rule.regex)
         self._delimiter = compiled(rule.rs_delimiter, 0) if rule.rs_delimiter else None
         self._clean = clean if compat else clean_end
-        self._columns = rule.field_list if rule.field_list and (rule.only_matching or rule.multiline or not compat) else ()
+        self._columns = _captured(rule, compat)
         self._groups = tuple(name for name in self._columns if name in self._pattern.groupindex)
 
     def rows(self, texts: Sequence[str], numbers: Iterable[int]) -> list[Row]:
@@ -114,6 +114,17 @@ class Matcher:
         return record.start, tidy(record.text(skip_leading_blank=bool(self._compat))), self._merged(values)
 
 
+def _captured(rule: Rule, compat: str | None) -> tuple[str, ...]:
+    """Columns as they are before merging; kpat has none for a one-line rule that shows whole lines."""
+    return rule.field_list if rule.only_matching or rule.multiline or not compat else ()
+
+
+def columns_of(rule: Rule, compat: str | None = None) -> tuple[str, ...]:
+    """All columns that results of the rule can have, in order."""
+    columns = dict.fromkeys(_captured(rule, compat), "any")
+    return tuple(merged(columns, rule.merge_fields, keep_destinations=not compat) if columns else columns)
+
+
 @dataclass(slots=True)
 class _Record:
     """What was gathered of a record over several lines; ``start`` is 0 before its first line."""
@@ -128,7 +139,7 @@ class _Record:
         self.groups.update((name, value) for name, value in groups.items() if value is not None)
 
     def text(self, *, skip_leading_blank: bool) -> str:
-        """Lines joined; kpat puts a line end only after text that is not empty, which drops blank lines at the front."""
+        """Lines joined; kpat puts a line end only after text that is not empty, so it drops blank lines in front."""
         lines = dropwhile(operator.not_, self.lines) if skip_leading_blank else self.lines
         return "\n".join(lines)
 

@@ -29,7 +29,7 @@ FilterValue = str | int | float | tuple[str | int | float, ...]
 
 @dataclass(frozen=True, slots=True)
 class SysFilter:
-    """A condition on a system: ``attr`` of the system, ``comp`` (``eq gt lt ge le in``) and the value to compare with."""
+    """A condition on a system: its ``attr``, ``comp`` (``eq gt lt ge le in``) and the value to compare with."""
 
     attr: str
     comp: str
@@ -179,7 +179,8 @@ class FileResult:
 class ScanResult:
     """All files in order, the rules they were searched with, and the record of the run.
 
-    ``resumed`` and ``cached`` count files that were not searched again; ``partial`` is True after an interrupt.
+    ``resumed`` and ``cached`` count files that were not searched again; ``partial`` is True after an interrupt;
+    ``seconds`` is wall time of the search.
     """
 
     files: tuple[FileResult, ...]
@@ -190,3 +191,4 @@ class ScanResult:
     resumed: int = 0
     cached: int = 0
     rule_timeout: float = 0.0
+    seconds: float = 0.0

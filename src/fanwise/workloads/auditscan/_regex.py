@@ -1,14 +1,14 @@
 """What can be said of a regular expression without running it: its groups, and text that every match contains.
 
-The standard parser's tree is read, not the pattern text. A *required-literal set* is a set of lower-case ASCII strings of
-which every match contains at least one, so lines without any of them need not be searched.
+The standard parser's tree is read, not the pattern text. A *required-literal set* is a set of lower-case ASCII strings
+of which every match contains at least one, so lines without any of them need not be searched.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -149,7 +149,7 @@ def _repeat(argument: tuple[int, Any, Any]) -> _Part:
     return _Part(None, _sequence(argument[2]).need() if int(argument[0]) >= 1 else None)
 
 
-_PARTS = {
+_PARTS: dict[str, Callable[[Any], _Part]] = {
     "LITERAL": _literal,
     "AT": _width_zero,
     "ASSERT": _width_zero,

@@ -166,7 +166,9 @@ def _targets(place: Place, name: str, node: Node) -> Iterator[Scalar]:
         return
     files = entries["files"][1]
     if read_names(place, "files", files) is not None:
-        yield from (item for item in getattr(files, "items", ()) if isinstance(item, Scalar) and isinstance(item.value, str))
+        yield from (
+            item for item in getattr(files, "items", ()) if isinstance(item, Scalar) and isinstance(item.value, str)
+        )
 
 
 def _shared(place: Place, entry: tuple[Scalar, Node] | None, compat: str | None) -> tuple[dict[str, Any], bool]:
@@ -215,7 +217,9 @@ def _rule(file: Place, name: str, line: int, node: Node, context: _Context) -> R
     _check(place, values, lines, context.compat)
     sheet = values.pop("excel_sheet_name", name)
     inherited = tuple(sorted(k for k in context.shared if values.get(k) != own.get(k)))
-    return Rule(name=name, sheet=sheet, source=context.source, line=line, given=tuple(own), inherited=inherited, **values)
+    return Rule(
+        name=name, sheet=sheet, source=context.source, line=line, given=tuple(own), inherited=inherited, **values
+    )
 
 
 def _merged(own: dict[str, Any], context: _Context) -> dict[str, Any]:
@@ -276,7 +280,10 @@ def _tell_odd(place: Place, values: dict[str, Any], lines: dict[str, int], compa
     if not compat:
         for merge in values.get("merge_fields", ()):
             if merge.dest_column in {s for m in values["merge_fields"] for s in m.source_columns}:
-                place.warn(lines["merge_fields"], f"'merge_fields': '{merge.dest_column}' is source and destination; it is kept")
+                place.warn(
+                    lines["merge_fields"],
+                    f"'merge_fields': '{merge.dest_column}' is source and destination; it is kept",
+                )
 
 
 def _odd_together(rules: Sequence[Rule], root: str, compat: str | None) -> Iterator[str]:

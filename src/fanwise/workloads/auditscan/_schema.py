@@ -141,7 +141,9 @@ def _merges(place: Place, key: str, node: Node) -> tuple[MergeField, ...]:
         sources = read_names(place, "source_columns", entry["source_columns"])
         dest = _text(place, "dest_column", entry["dest_column"])
         if sources is not None and len(sources) < 2:
-            place.problem(entry["source_columns"].line, f"'source_columns' has {len(sources)}; expected at least 2 names")
+            place.problem(
+                entry["source_columns"].line, f"'source_columns' has {len(sources)}; expected at least 2 names"
+            )
         elif sources is not None and dest is not None:
             found.append(MergeField(sources, dest))
     return tuple(found)
@@ -166,7 +168,10 @@ def _filter_value(place: Place, comp: str, node: Node) -> str | int | float | No
         place.wrong("value", node, f"one text or number (comp is {comp})")
         return None
     if isinstance(value, float):
-        place.warn(node.line, f"'value' {node.raw if isinstance(node, Scalar) else value} is read as the number {value}; quote it")
+        place.warn(
+            node.line,
+            f"'value' {node.raw if isinstance(node, Scalar) else value} is read as the number {value}; quote it",
+        )
     return value
 
 

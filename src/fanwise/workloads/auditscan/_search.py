@@ -109,7 +109,12 @@ class Searcher:
             by_name.setdefault(self._rules[one.rule].name, []).extend(one.rows)
         states = {one.rule: one for one in found}
         return [
-            Found(n, by_name[rule.name], status=states[n].status if n in states else "ok", reason=states[n].reason if n in states else "")
+            Found(
+                n,
+                by_name[rule.name],
+                status=states[n].status if n in states else "ok",
+                reason=states[n].reason if n in states else "",
+            )
             for n, rule in enumerate(self._rules)
             if rule.name in by_name and (n in states or by_name[rule.name])
         ]

@@ -17,7 +17,7 @@ _MOST_EXPANSIONS = 100  # of one alias; a chain of ten aliases ten times over wo
 _TAG = "tag:yaml.org,2002:"
 
 
-class YamlProblem(ValueError):  # noqa: N818 - becomes one line of an InputError, never travels further
+class YamlProblem(ValueError):
     """The text is not one YAML document that may be read; ``line`` counts from 1."""
 
     def __init__(self, line: int, text: str) -> None:
@@ -139,19 +139,28 @@ class _Builder:
 
         self.root: Node | None = None
         self.line = 1
-        self._resolver = resolver.Resolver()
+        self._resolver: Any = resolver.Resolver()
         self._constructor = constructor.SafeConstructor()
         self._scalar_node = nodes.ScalarNode
         self._open: list[Listing | Mapping] = []
         self._names: list[str | None] = []
         self._anchors: dict[str, Node] = {}
         self._documents = 0
+        self._handlers = {
+            "DocumentStartEvent": self._document,
+            "ScalarEvent": self._scalar,
+            "SequenceStartEvent": self._sequence,
+            "MappingStartEvent": self._mapping,
+            "SequenceEndEvent": self._end,
+            "MappingEndEvent": self._end,
+            "AliasEvent": self._alias,
+        }
 
     def on(self, event: Any) -> None:
         self.line = event.start_mark.line + 1
-        handler = _HANDLERS.get(type(event).__name__)
+        handler = self._handlers.get(type(event).__name__)
         if handler:
-            handler(self, event)
+            handler(event)
 
     def _document(self, _event: Any) -> None:
         self._documents += 1
@@ -211,14 +220,3 @@ class _Builder:
             return
         self._open[-1].add(node)
         self._open[-1].expansions += node.expansions if expansions is None else expansions
-
-
-_HANDLERS = {
-    "DocumentStartEvent": _Builder._document,
-    "ScalarEvent": _Builder._scalar,
-    "SequenceStartEvent": _Builder._sequence,
-    "MappingStartEvent": _Builder._mapping,
-    "SequenceEndEvent": _Builder._end,
-    "MappingEndEvent": _Builder._end,
-    "AliasEvent": _Builder._alias,
-}
