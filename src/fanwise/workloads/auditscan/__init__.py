@@ -14,7 +14,7 @@ from fanwise.workloads.auditscan._model import (
     System,
 )
 from fanwise.workloads.auditscan._session import ScanInterrupted
-from fanwise.workloads.auditscan.io import load_rules
+from fanwise.workloads.auditscan.io import example_rules, load_rules, write_samples
 from fanwise.workloads.auditscan.study import ScanService, scan, write
 
 __all__ = [
@@ -29,9 +29,11 @@ __all__ = [
     "ScanService",
     "SysFilter",
     "System",
+    "example_rules",
     "identify",
     "load_rules",
     "scan",
     "scan_text",
     "write",
+    "write_samples",
 ]

@@ -20,6 +20,7 @@ from typing import BinaryIO, Self
 from fanwise.errors import InputError, UsageError
 from fanwise.workloads.auditscan._model import RuleSet
 from fanwise.workloads.auditscan._ruleset import assemble
+from fanwise.workloads.auditscan._samples import FAMILIES_IN_TURN, sample
 from fanwise.workloads.auditscan._spool import Spooled, pack_head, unpack
 from fanwise.workloads.auditscan._writing import all_names
 
@@ -28,6 +29,7 @@ __all__ = [
     "Outputs",
     "Source",
     "SpoolFile",
+    "example_rules",
     "find_sources",
     "load_rules",
     "read_bytes",
@@ -35,6 +37,7 @@ __all__ = [
     "remove_stale",
     "sha256_of",
     "why",
+    "write_samples",
 ]
 
 
@@ -75,6 +78,49 @@ def load_rules(path: str | os.PathLike[str], *, compat: str | None = None) -> Ru
     if not names:
         raise InputError(f"{place}: no rule files (*.yaml, *.yml) in this folder")
     return assemble([os.path.join(place, name) for name in names], place, _read_text, compat=compat)
+
+
+def example_rules() -> Path:
+    """Where the example rules are: a rule file that includes the others, free to be copied and changed."""
+    return Path(__file__).parents[2] / "_demo" / "auditscan" / "all.yaml"
+
+
+def write_samples(
+    folder: str | os.PathLike[str], systems: int = 3, *, kilobytes: int = 64, seed: int = 0
+) -> list[Path]:
+    """Write made-up audit files, Linux, Windows and macOS in turn.
+
+    Parameters
+    ----------
+    folder : path
+        Created if need be.
+    systems : int
+        Number of files.
+    kilobytes : int
+        Least size of each.
+    seed : int
+        The same seed gives the same bytes.
+
+    Returns
+    -------
+    list of Path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in write_samples(folder)]
+    ['linux-001.txt', 'windows-002.txt', 'darwin-003.txt']
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in range(systems):
+        family = FAMILIES_IN_TURN[number % len(FAMILIES_IN_TURN)]
+        name = f"{family.lower()}-{number + 1:03}"
+        paths.append(place / f"{name}.txt")
+        paths[-1].write_bytes(sample(family, name, kilobytes, seed))
+    return paths
 
 
 def _read_text(path: str) -> str:
