@@ -27,6 +27,11 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "ci": Entry("ci:ci", "Exact confidence intervals for many 2×2 tables.", ("numpy",), "ci"),
     "ci coverage": Entry("ci_coverage:coverage", "Exact coverage of interval methods over a grid.", ("numpy",), "ci"),
+    "scan": Entry("scan:scan", "Search audit files with a rule set.", ("yaml",), "scan"),
+    "scan rules check": Entry("scan_rules:check", "Check a rule set.", ("yaml",), "scan"),
+    "scan rules list": Entry("scan_rules:list_rules", "List the rules of a set.", ("yaml",), "scan"),
+    "scan rules explain": Entry("scan_rules:explain", "Show what a rule does, and why.", ("yaml",), "scan"),
+    "scan diff": Entry("scan_diff:diff", "Show what changed between two scans.", (), "scan"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
     "help": Entry("help:topic", "Pages on environment, exit-codes, files and backends."),
     "completion": Entry("completion:completion", "Print the completion script of a shell."),

@@ -9,7 +9,7 @@ from typing import Any
 
 from fanwise.workloads.auditscan._model import Rule, SysFilter, System
 
-__all__ = ["applies", "holds"]
+__all__ = ["applies", "holds", "value_of"]
 
 Compare = Callable[[Any, Any], bool]
 
@@ -19,11 +19,12 @@ _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 def applies(rule: Rule, system: System, compat: str | None = None) -> bool:
     """Whether all filters of the rule hold for the system."""
-    return all(holds(condition, _value(system, condition.attr, compat), compat) for condition in rule.sys_filter)
+    return all(holds(condition, value_of(system, condition.attr, compat), compat) for condition in rule.sys_filter)
 
 
-def _value(system: System, attr: str, compat: str | None) -> str | None:
-    if compat and attr == "os_version":  # kpat never sets it
+def value_of(system: System, attr: str, compat: str | None = None) -> str | None:
+    """What the system is in this respect; kpat never sets ``os_version``."""
+    if compat and attr == "os_version":
         return None
     value: str | None = getattr(system, attr)
     return value

@@ -61,6 +61,10 @@ class Matcher:
         search(texts, numbers, kept)
         return kept.rows
 
+    def matches(self, line: str) -> bool:
+        """Whether the pattern is found in this line."""
+        return self._pattern.search(line) is not None
+
     def _single(self, texts: Sequence[str], numbers: Iterable[int], kept: _Kept) -> None:
         search, whole, tidy = self._pattern.search, not self.rule.only_matching, self._clean
         fields = self._fields if self._columns else None

@@ -141,7 +141,17 @@ def _incomplete(file: FileResult) -> list[RuleHits]:
     return [hits for hits in file.hits if hits.status != "ok"]
 
 
-def run_document(result: ScanResult, version: str, timing: dict[str, Any]) -> dict[str, Any]:
+def timing(result: ScanResult, write_s: float) -> dict[str, float | int]:
+    """Where the time of a scan went: seconds of search and of writing, and how many workers there were."""
+    return {
+        "scan_s": round(result.seconds, 6),
+        "write_s": round(write_s, 6),
+        "total_s": round(result.seconds + write_s, 6),
+        "workers": result.report.workers if result.report is not None else 1,
+    }
+
+
+def run_document(result: ScanResult, version: str, write_s: float) -> dict[str, Any]:
     """The content of ``run.json``: nothing in it but ``resumed``, ``cached`` and ``timing`` differs between runs."""
     timeouts = [
         {"rule": hits.rule.name, "file": file.path, "seconds": result.rule_timeout}
@@ -161,7 +171,7 @@ def run_document(result: ScanResult, version: str, timing: dict[str, Any]) -> di
         "warnings": list(result.rules.warnings),
         "resumed": result.resumed,
         "cached": result.cached,
-        "timing": timing,
+        "timing": timing(result, write_s),
     }
 
 

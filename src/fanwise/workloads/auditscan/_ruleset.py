@@ -5,16 +5,17 @@ Reading is left to the caller: a function from path to text. Everything wrong in
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os.path
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fanwise.errors import InputError
+from fanwise.errors import InputError, UsageError
 from fanwise.workloads.auditscan._families import admitted
 from fanwise.workloads.auditscan._model import FAMILIES, Rule, RuleSet
 from fanwise.workloads.auditscan._names import sheet_name
@@ -30,7 +31,7 @@ from fanwise.workloads.auditscan._schema import (
 )
 from fanwise.workloads.auditscan._yaml import Mapping, Node, Scalar, YamlProblem, parse
 
-__all__ = ["assemble", "digest_of"]
+__all__ = ["assemble", "digest_of", "only", "strict"]
 
 Read = Callable[[str], str]
 _FLAGS = ("only_matching", "unique", "full_scan")
@@ -301,3 +302,31 @@ def _odd_together(rules: Sequence[Rule], root: str, compat: str | None) -> Itera
         taken = {sheets.setdefault((f, plain.casefold()), rule).name for f in FAMILIES if admitted(rule, f, compat)}
         for other in sorted(taken - {rule.name}):
             yield f"{where}: sheet name '{plain}' is also that of rule '{other}'"
+
+
+def only(rules: RuleSet, patterns: Sequence[str]) -> RuleSet:
+    """The rules whose names match one of the shell patterns.
+
+    Raises
+    ------
+    UsageError
+        If a pattern matches no rule.
+    """
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(rule.name, pattern) for rule in rules.rules):
+            raise UsageError(f"no rule is called '{pattern}'")
+    chosen = tuple(r for r in rules.rules if any(fnmatch.fnmatchcase(r.name, pattern) for pattern in patterns))
+    return replace(rules, rules=chosen, digest=digest_of(chosen))
+
+
+def strict(rules: RuleSet) -> RuleSet:
+    """The same rules.
+
+    Raises
+    ------
+    InputError
+        If there are warnings, with all of them.
+    """
+    if rules.warnings:
+        raise InputError("\n".join(rules.warnings))
+    return rules

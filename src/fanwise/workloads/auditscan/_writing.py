@@ -122,15 +122,7 @@ class Writer:
         return name
 
     def _run_json(self) -> bytes:
-        write_s = time.perf_counter() - self.began
-        scan_s, report = self.result.seconds, self.result.report
-        timing = {
-            "scan_s": round(scan_s, 6),
-            "write_s": round(write_s, 6),
-            "total_s": round(scan_s + write_s, 6),
-            "workers": report.workers if report is not None else 1,
-        }
-        document = run_document(self.result, self.version, timing)
+        document = run_document(self.result, self.version, time.perf_counter() - self.began)
         return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -12,12 +12,15 @@ import shutil
 import stat
 import tempfile
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from fanwise.errors import InputError, UsageError
+from fanwise.workloads.auditscan._decode import Decoded, NotText, decode
+from fanwise.workloads.auditscan._diff import Key, read_results
 from fanwise.workloads.auditscan._model import RuleSet
 from fanwise.workloads.auditscan._ruleset import assemble
 from fanwise.workloads.auditscan._samples import FAMILIES_IN_TURN, sample
@@ -32,8 +35,11 @@ __all__ = [
     "example_rules",
     "find_sources",
     "load_rules",
+    "read_audit",
     "read_bytes",
+    "read_jsonl",
     "refuse_earlier",
+    "remove_journal",
     "remove_stale",
     "sha256_of",
     "why",
@@ -134,6 +140,40 @@ def read_bytes(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(0, "not a regular file")
         return file.read()
+
+
+def read_audit(path: str, encoding: str | None, compat: str | None) -> Decoded:
+    """One audit file as text.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is no text.
+    """
+    try:
+        return decode(read_bytes(path), encoding, compat=compat)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {why(error)}") from error
+    except NotText as verdict:
+        raise InputError(f"{path}: {verdict.reason}") from None
+
+
+def read_jsonl(path: str) -> Counter[Key]:
+    """Results of an earlier scan: a ``results.jsonl``, or the folder that holds one.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    name = os.path.join(path, "results.jsonl") if os.path.isdir(path) else path
+    try:
+        with open(name, encoding="utf-8", newline="\n") as file:
+            return read_results(file, name)
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {why(error)}") from error
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: not UTF-8") from None
 
 
 def sha256_of(path: str) -> str | None:
@@ -267,7 +307,7 @@ class Journal:
             facts = os.stat(self.folder)
             if facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
                 raise UsageError(f"{self.folder} can be read or written by others; remove it (--force starts afresh)")
-            self._lock()
+            weakref.finalize(self, os.close, _locked(self.folder))
             if not os.path.exists(head):
                 _write_whole(head, [json.dumps(dict(identity), indent=1).encode()])
                 return
@@ -275,15 +315,6 @@ class Journal:
         changed = [name for name, value in identity.items() if before.get(name) != value]
         if changed:
             raise UsageError(f"{self.folder} was begun with another {', '.join(changed)}; use --force to start afresh")
-
-    def _lock(self) -> None:
-        """One scan at a time: the lock ends with this object or the process."""
-        fd = os.open(self.folder, os.O_RDONLY)
-        weakref.finalize(self, os.close, fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{self.folder} is in use by another scan") from None
 
     def get(self, sha256: str | None) -> tuple[Spooled, SpoolFile] | None:
         """What is kept of a file with these bytes."""
@@ -322,6 +353,32 @@ class Journal:
 
     def _spool_file(self, sha256: str, base: int) -> SpoolFile:
         return SpoolFile(self._path(sha256), base, self)
+
+
+def remove_journal(folder: str | os.PathLike[str], *, unless_in_use: bool = False) -> None:
+    """Remove a journal, if there is one.
+
+    Raises
+    ------
+    UsageError
+        If another scan is using it and that matters.
+    """
+    if os.path.isdir(folder):
+        with _said_which(folder):
+            if unless_in_use:
+                os.close(_locked(os.fspath(folder)))
+            shutil.rmtree(folder)
+
+
+def _locked(folder: str) -> int:
+    """A descriptor of a folder that no other scan has locked; the lock ends when it is closed."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise UsageError(f"{folder} is in use by another scan.") from None
+    return fd
 
 
 def _read_head(path: str) -> dict[str, object]:

@@ -303,6 +303,18 @@ class ScanService:
         reading = _reading(compat, rules, unknown, encoding, rule_timeout)
         return self._scanner.search(paths, rules, glob, reading, workers, cache, resume)
 
+    def write(
+        self,
+        result: ScanResult,
+        out_dir: str | os.PathLike[str],
+        formats: Sequence[str] = ("xlsx",),
+        *,
+        workers: int | None = None,
+        force: bool = False,
+    ) -> list[Path]:
+        """Write a result; returns all paths. See the function `write`."""
+        return self._scanner.write(result, out_dir, formats, workers, force=force)
+
     def export(
         self,
         result: ScanResult,
@@ -313,7 +325,7 @@ class ScanService:
         force: bool = False,
     ) -> dict[str, Path]:
         """Write a result; returns the workbook of each family. See `write` for the options."""
-        paths = self._scanner.write(result, out_dir, formats, workers, force=force)
+        paths = self.write(result, out_dir, formats, workers=workers, force=force)
         return {path.name.partition(".")[0]: path for path in paths if path.suffix == ".xlsx"}
 
 
