@@ -36,7 +36,7 @@ def examine(data: bytes, searcher: Searcher, reading: Reading) -> Spooled:
     except NotText as verdict:
         return Spooled(sha256, len(data), status="failed" if verdict.failed else "skipped", reason=verdict.reason)
     lines = Lines(decoded)
-    system = identify_lines(decoded, lines)
+    system = identify_lines(lines)
     if system is None and reading.unknown == "skip":
         return Spooled(sha256, len(data), decoded.encoding, None, "skipped", _NO_PRODUCER, excusable=True)
     system = system or UNKNOWN
@@ -82,5 +82,5 @@ def scan_text(
     check_options(mode, "scan", None, rule_timeout)
     decoded = Decoded.of(text)
     lines = Lines(decoded)
-    about = system or identify_lines(decoded, lines) or UNKNOWN
+    about = system or identify_lines(lines) or UNKNOWN
     return as_hits(rules, Searcher(rules, mode).search(decoded, lines, about, rule_timeout or 0.0))

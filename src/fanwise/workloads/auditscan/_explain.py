@@ -71,7 +71,7 @@ def explain_in(
 ) -> dict[str, Any]:
     """How the rule fares in one file: filters, candidate lines, results, and what stopped it if it found nothing."""
     lines = Lines(decoded)
-    system = identify_lines(decoded, lines) or UNKNOWN
+    system = identify_lines(lines) or UNKNOWN
     conditions = [_condition(rule, system, number, compat) for number in range(len(rule.sys_filter))]
     told: dict[str, Any] = {"system": asdict(system), "filters": conditions, "candidates": 0, "matching_lines": 0}
     failed = next((n for n, condition in enumerate(conditions, 1) if not condition["holds"]), None)

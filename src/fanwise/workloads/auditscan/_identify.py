@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from fanwise.workloads.auditscan._decode import Decoded
-from fanwise.workloads.auditscan._lines import Lines, finder_for
+from fanwise.workloads.auditscan._lines import Lines
 from fanwise.workloads.auditscan._model import System
 
 __all__ = ["UNKNOWN", "identify", "identify_lines"]
@@ -72,45 +72,43 @@ def identify(text: str) -> System | None:
     >>> identify("KPNIXVERSION: 0.6.22").os_family
     'Linux'
     """
-    decoded = Decoded.of(text)
-    return identify_lines(decoded, Lines(decoded))
+    return identify_lines(Lines(Decoded.of(text)))
 
 
-def identify_lines(decoded: Decoded, lines: Lines) -> System | None:
+def identify_lines(lines: Lines) -> System | None:
     """The same for a text that has its lines already."""
-    search = _Search(decoded, lines)
-    found = [(hit[0], number, hit[1]) for number, (_, _, clue) in enumerate(_PRODUCERS) if (hit := search.first(clue))]
-    if not found:
+    found: tuple[int, str, str, str] | None = None
+    for producer, family, clue in _PRODUCERS:
+        hit = _first(lines, clue, before=found[0] if found else None)
+        if hit is not None:
+            found = hit[0], producer, family, hit[1][1]
+    if found is None:
         return None
-    _, number, match = min(found, key=lambda hit: hit[:2])
-    producer, family, _ = _PRODUCERS[number]
-    return _DETAILS[family](System("", family, producer, match[1]), search)
+    _, producer, family, version = found
+    return _DETAILS[family](System("", family, producer, version), lines)
 
 
-class _Search:
-    """Looks for clues in the lines that can hold them."""
-
-    def __init__(self, decoded: Decoded, lines: Lines) -> None:
-        self._folded = decoded.folded
-        self._lines = lines
-
-    def first(self, clue: _Clue, *, stripped: bool = False) -> tuple[int, re.Match[str]] | None:
-        """The first line with a match, hidden lines included."""
-        (offsets,) = finder_for([clue.literal], automaton=False)(self._folded)
-        for number in self._lines.containing([offsets]):
-            text = self._lines.texts[number]
-            if match := clue.pattern.search(text.strip() if stripped else text):
-                return number, match
-        return None
-
-    def value(self, clue: _Clue) -> str | None:
-        hit = self.first(clue, stripped=True)
-        return hit[1][1].strip() if hit else None
+def _first(
+    lines: Lines, clue: _Clue, *, before: int | None = None, stripped: bool = False
+) -> tuple[int, re.Match[str]] | None:
+    """The first line with a match, hidden lines included."""
+    for number in lines.containing(clue.literal):
+        if before is not None and number >= before:
+            return None
+        text = lines.texts[number]
+        if match := clue.pattern.search(text.strip() if stripped else text):
+            return number, match
+    return None
 
 
-def _linux(system: System, search: _Search) -> System:
-    pretty = search.value(_PRETTY)
-    family = search.first(_DISTRIBUTION)
+def _value(lines: Lines, clue: _Clue) -> str | None:
+    hit = _first(lines, clue, stripped=True)
+    return hit[1][1].strip() if hit else None
+
+
+def _linux(system: System, lines: Lines) -> System:
+    pretty = _value(lines, _PRETTY)
+    family = _first(lines, _DISTRIBUTION)
     version = re.search(r"[0-9]+(?:\.[0-9]+)*", pretty or "")
     return replace(
         system,
@@ -121,16 +119,16 @@ def _linux(system: System, search: _Search) -> System:
     )
 
 
-def _windows(system: System, search: _Search) -> System:
-    values = {name: value for name, clue in _WINDOWS.items() if (value := search.value(clue)) is not None}
+def _windows(system: System, lines: Lines) -> System:
+    values = {name: value for name, clue in _WINDOWS.items() if (value := _value(lines, clue)) is not None}
     if len(values) < len(_WINDOWS):
         return system
     version = f"{values['current_build']}.{values['ubr']}"
     return replace(system, **values, system_os=f"{values['product_name']} (Build {version})", os_version=version)
 
 
-def _darwin(system: System, search: _Search) -> System:
-    values = {name: value for name, clue in _DARWIN.items() if (value := search.value(clue)) is not None}
+def _darwin(system: System, lines: Lines) -> System:
+    values = {name: value for name, clue in _DARWIN.items() if (value := _value(lines, clue)) is not None}
     if len(values) < len(_DARWIN):
         return system
     name, version, build = (values[key] for key in ("name", "version", "build"))

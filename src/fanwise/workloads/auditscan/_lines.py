@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from heapq import merge
 from itertools import accumulate
 
 from fanwise.workloads.auditscan._decode import Decoded
@@ -19,7 +20,7 @@ __all__ = ["Finder", "Lines", "finder_for"]
 HIDDEN = "###"
 
 # Under IGNORECASE these four match an ASCII letter: İ and ı match i, ſ matches s, the Kelvin sign matches k.
-_FOLDING = tuple(letter.encode() for letter in ("\u0130", "\u0131", "\u017f", "\u212a"))
+_FOLDING = ("\u0130", "\u0131", "\u017f", "\u212a")
 
 Finder = Callable[[bytes], list[list[int]]]
 """Offsets of each literal in folded bytes, ascending, one list a literal."""
@@ -30,7 +31,7 @@ def finder_for(literals: Sequence[str], *, automaton: bool = True) -> Finder:
     needles = [literal.encode("ascii") for literal in literals]
     build = _automaton_class() if automaton and needles else None
     if build is None:
-        return lambda folded: [_offsets(folded, needle) for needle in needles]
+        return lambda folded: [list(_offsets(folded, needle)) for needle in needles]
     machine = build(needles)
 
     def find(folded: bytes) -> list[list[int]]:
@@ -51,15 +52,13 @@ def _automaton_class() -> type | None:
     return automaton
 
 
-def _offsets(folded: bytes, needle: bytes) -> list[int]:
+def _offsets(folded: bytes, needle: bytes) -> Iterator[int]:
     """At most one offset a line: after a hit the search goes on at the next line."""
-    found = []
     at = folded.find(needle)
     while at >= 0:
-        found.append(at)
+        yield at
         line_end = folded.find(b"\n", at)
         at = folded.find(needle, line_end + 1) if line_end >= 0 else -1
-    return found
 
 
 class Lines:
@@ -79,32 +78,28 @@ class Lines:
     def _starts(self) -> list[int]:
         """Byte offset of each line in the folded bytes."""
         folded = self._decoded.folded
-        lines: Iterable[str | bytes] = (
-            self.texts if len(folded) == len(self._decoded.text) else folded.splitlines(keepends=True)
-        )
+        one_byte_each = len(folded) == len(self._decoded.text)
+        lines: Iterable[str | bytes] = self.texts if one_byte_each else folded.splitlines(keepends=True)
         return list(accumulate(map(len, lines), initial=0))
 
     @cached_property
     def _folding(self) -> list[int]:
         """Lines that may match an ASCII literal without containing it."""
-        folded = self._decoded.folded
-        return (
-            self.at({offset for letter in _FOLDING for offset in _offsets(folded, letter)})
-            if not folded.isascii()
-            else []
-        )
+        folded, text = self._decoded.folded, self._decoded.text
+        present = [letter.encode() for letter in _FOLDING if letter in text]  # ten times faster than to look for bytes
+        return sorted({n for letter in present for n in self._at(_offsets(folded, letter))})
 
-    def at(self, offsets: Iterable[int]) -> list[int]:
-        """Lines in which these byte offsets lie, ascending, each once."""
+    def _at(self, offsets: Iterable[int]) -> Iterator[int]:
+        """The line of each byte offset."""
         starts = self._starts
-        return sorted({bisect_right(starts, offset) - 1 for offset in offsets})
+        return (bisect_right(starts, offset) - 1 for offset in offsets)
 
-    def containing(self, offsets: Iterable[Sequence[int]]) -> list[int]:
-        """Lines that contain one of the literals at these offsets, or a letter that folds to an ASCII one."""
-        found = {n for one in offsets for n in self.at(one)}
-        return sorted(found.union(self._folding))
+    def containing(self, literal: str) -> Iterator[int]:
+        """Lines, ascending, that contain a literal or a letter that folds to an ASCII one; hidden ones too."""
+        return merge(self._at(_offsets(self._decoded.folded, literal.encode("ascii"))), self._folding)
 
-    def candidates(self, offsets: Iterable[Sequence[int]]) -> list[int]:
-        """The visible ones among them."""
+    def candidates(self, offsets: Iterable[Iterable[int]]) -> list[int]:
+        """Visible lines, ascending, with one of the literals at these offsets, or such a letter."""
         texts = self.texts
-        return [n for n in self.containing(offsets) if HIDDEN not in texts[n]]
+        found = {n for one in offsets for n in self._at(one)}
+        return [n for n in sorted(found.union(self._folding)) if HIDDEN not in texts[n]]

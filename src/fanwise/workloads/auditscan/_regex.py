@@ -20,6 +20,7 @@ __all__ = ["FLAGS", "Anatomy", "compiled", "dissect"]
 FLAGS = re.IGNORECASE
 _MOST_MEMBERS = 12
 _SHORTEST = 2
+_MOST_SETS = 4
 
 Strings = frozenset[str]
 _EMPTY: Strings = frozenset({""})
@@ -27,23 +28,37 @@ _EMPTY: Strings = frozenset({""})
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Named groups, the required-literal set (None: every line must be read), and what the parser warned of."""
+    """What a pattern needs.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Named groups.
+    literals : frozenset of str or None
+        The best required-literal set; None: every line must be read.
+    further : tuple of frozenset of str
+        Other sets of which a match contains a member too, best first.
+    warnings : tuple of str
+        What the parser warned of.
+    """
 
     groups: tuple[str, ...]
     literals: Strings | None
+    further: tuple[Strings, ...]
     matches_empty: bool
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """``exact``: all strings this part can match, if few; ``required``: a set of which each match contains one."""
+    """``exact``: all strings this part can match, if few; ``required``: sets of each of which a match has a member."""
 
     exact: Strings | None = None
-    required: Strings | None = None
+    required: tuple[Strings, ...] = ()
 
-    def need(self) -> Strings | None:
-        return _best([s for s in (self.exact, self.required) if s])
+    def needs(self) -> tuple[Strings, ...]:
+        """All required sets, best first."""
+        return _ranked([s for s in (self.exact, *self.required) if s])
 
 
 def compiled(pattern: str, flags: int = FLAGS) -> re.Pattern[str]:
@@ -71,9 +86,10 @@ def dissect(pattern: str) -> Anatomy:
     notes = tuple(dict.fromkeys(str(w.message) for w in caught))
     if tree is None:
         found = re.compile(pattern, FLAGS)
-        return Anatomy(tuple(found.groupindex), None, found.search("") is not None, notes)
+        return Anatomy(tuple(found.groupindex), None, (), found.search("") is not None, notes)
     may_be_empty = tree.getwidth()[0] == 0 and compiled(pattern).search("") is not None
-    return Anatomy(tuple(tree.state.groupdict), _sequence(tree).need(), may_be_empty, notes)
+    best, *further = _sequence(tree).needs() or (None,)
+    return Anatomy(tuple(tree.state.groupdict), best, tuple(further), may_be_empty, notes)
 
 
 def _module(name: str) -> ModuleType | None:
@@ -85,7 +101,7 @@ def _module(name: str) -> ModuleType | None:
 
 def _sequence(items: Iterable[tuple[Any, Any]]) -> _Part:
     """Parts that follow each other: neighbours that match few strings grow together into longer ones."""
-    run, sets, whole = _EMPTY, [], True
+    run, sets, whole = _EMPTY, list[Strings](), True
     for operator, argument in items:
         part = _part(str(operator), argument)
         grown = _joined(run, part.exact)
@@ -93,12 +109,9 @@ def _sequence(items: Iterable[tuple[Any, Any]]) -> _Part:
             run = grown
             continue
         whole = False
-        sets.append(run)
+        sets += (run, *part.required)
         run = part.exact or _EMPTY
-        if part.required:
-            sets.append(part.required)
-    sets.append(run)
-    return _Part(run if whole else None, _best(sets))
+    return _Part(run if whole else None, _ranked([*sets, run]))
 
 
 def _joined(run: Strings, more: Strings | None) -> Strings | None:
@@ -107,10 +120,10 @@ def _joined(run: Strings, more: Strings | None) -> Strings | None:
     return frozenset(a + b for a in run for b in more)
 
 
-def _best(sets: Iterable[Strings]) -> Strings | None:
-    """The set whose shortest member is longest, then the one with fewest members; sorted so that ties fall alike."""
-    usable = [s for s in sets if len(s) <= _MOST_MEMBERS and min(map(len, s)) >= _SHORTEST]
-    return min(usable, key=lambda s: (-min(map(len, s)), len(s), sorted(s)), default=None)
+def _ranked(sets: Iterable[Strings]) -> tuple[Strings, ...]:
+    """Usable sets, best first: longest shortest member, then fewest members; sorted so that ties fall alike."""
+    usable = {s for s in sets if len(s) <= _MOST_MEMBERS and min(map(len, s)) >= _SHORTEST}
+    return tuple(sorted(usable, key=lambda s: (-min(map(len, s)), len(s), sorted(s)))[:_MOST_SETS])
 
 
 def _part(operator: str, argument: Any) -> _Part:
@@ -131,9 +144,14 @@ def _group(argument: tuple[Any, int, int, Any]) -> _Part:
 
 
 def _branch(argument: tuple[Any, list[Any]]) -> _Part:
+    """A match takes one branch: it has a member of the union of any choice of one required set a branch."""
     parts = [_sequence(alternative) for alternative in argument[1]]
     exact = _union([part.exact for part in parts])
-    return _Part(exact, None if exact else _union([part.need() for part in parts]))
+    needs = [part.needs() for part in parts]
+    if exact or not all(needs):
+        return _Part(exact)
+    unions = [_union([sets[min(n, len(sets) - 1)] for sets in needs]) for n in range(max(map(len, needs)))]
+    return _Part(None, _ranked([union for union in unions if union]))
 
 
 def _union(sets: list[Strings | None]) -> Strings | None:
@@ -146,7 +164,7 @@ def _union(sets: list[Strings | None]) -> Strings | None:
 
 
 def _repeat(argument: tuple[int, Any, Any]) -> _Part:
-    return _Part(None, _sequence(argument[2]).need() if int(argument[0]) >= 1 else None)
+    return _Part(None, _sequence(argument[2]).needs() if int(argument[0]) >= 1 else ())
 
 
 _PARTS: dict[str, Callable[[Any], _Part]] = {

@@ -17,6 +17,7 @@ from fanwise.workloads.auditscan._regex import dissect
 __all__ = ["Found", "Searcher", "as_hits", "needed_literals"]
 
 Strings = frozenset[str]
+_SAMPLE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,40 @@ def needed_literals(rule: Rule) -> Strings | None:
     return None if needed is None or ending is None else needed | ending
 
 
+def further_literals(rule: Rule) -> tuple[Strings, ...]:
+    """Sets of which a line must have members besides; none if lines without a match may end a record."""
+    return () if rule.multiline and rule.rs_delimiter else dissect(rule.regex).further
+
+
+def narrowed(texts: Sequence[str], numbers: Sequence[int], further: Sequence[Strings]) -> Sequence[int]:
+    """Candidate lines that have a member of each further set too.
+
+    The automaton looks for one set a rule, since others are often as common as ``/etc``. Asking each candidate spares a
+    fifth of the time in `re`; where a sample shows that most pass, the others are not asked.
+    """
+    if not further:
+        return numbers
+    sample = _having(texts, numbers[:_SAMPLE], further)
+    if len(sample) > _SAMPLE * 3 // 4:
+        return numbers
+    return sample + _having(texts, numbers[_SAMPLE:], further)
+
+
+def _having(texts: Sequence[str], numbers: Sequence[int], further: Sequence[Strings]) -> list[int]:
+    """Lines with a member of each set. Lines with other than ASCII letters stay: they may match by folding."""
+    return [n for n in numbers if not (text := texts[n]).isascii() or _has_each(text.lower(), further)]
+
+
+def _has_each(folded: str, sets: Sequence[Strings]) -> bool:
+    for members in sets:
+        for member in members:
+            if member in folded:
+                break
+        else:
+            return False
+    return True
+
+
 class Searcher:
     """A rule set made ready to search texts. Patterns are compiled when the first candidate line turns up."""
 
@@ -47,6 +82,7 @@ class Searcher:
         self._compat = compat
         self._automaton = automaton
         self._needed = [needed_literals(rule) for rule in self._rules]
+        self._further = [further_literals(rule) for rule in self._rules]
         self._matchers: dict[int, Matcher] = {}
         self._finders: dict[tuple[int, ...], tuple[list[str], Finder]] = {}
 
@@ -91,7 +127,8 @@ class Searcher:
             return Found(number)
         try:
             matcher = self._matcher(number)
-            return Found(number, alarm.limit(lambda: matcher.rows(texts, candidates)))
+            chosen = narrowed(texts, candidates, self._further[number])
+            return Found(number, alarm.limit(lambda: matcher.rows(texts, chosen)))
         except RuleTimeout:
             return Found(number, status="timeout", reason="took longer than it may in one file")
         except (re.error, RecursionError) as error:
