@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fanwise.workloads.auditscan._model import FileResult, RuleHits, RuleSet
-from fanwise.workloads.auditscan._spool import Spooled, SpooledMatches
+from fanwise.workloads.auditscan._spool import Spooled, SpooledMatches, count_found
 
 __all__ = ["file_result", "system_names", "without_false_missing"]
 
@@ -58,7 +58,7 @@ def without_false_missing(files: Sequence[FileResult]) -> list[FileResult]:
         for file in files
         if file.system is not None
         for hits in file.hits
-        if len(hits.matches) and not _only_missing(hits)
+        if count_found(hits.matches)
     }
     return [
         replace(file, hits=tuple(_cleared(hits, file, found) for hits in file.hits))
@@ -70,8 +70,5 @@ def without_false_missing(files: Sequence[FileResult]) -> list[FileResult]:
 
 def _cleared(hits: RuleHits, file: FileResult, found: set[tuple[str, str]]) -> RuleHits:
     name = file.system.name if file.system else ""
-    return replace(hits, matches=()) if _only_missing(hits) and (hits.rule.name, name) in found else hits
-
-
-def _only_missing(hits: RuleHits) -> bool:
-    return isinstance(hits.matches, SpooledMatches) and hits.matches.missing
+    only_missing = not count_found(hits.matches)
+    return replace(hits, matches=()) if only_missing and (hits.rule.name, name) in found else hits

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fanwise.workloads.auditscan._model import FileResult, Rule, RuleHits, RuleSet, ScanResult
+from fanwise.workloads.auditscan._spool import count_found
 
 __all__ = ["CSV_HEADER", "csv_lines", "line_prefix", "rule_ids", "run_document", "sarif_result", "sarif_shell"]
 
@@ -202,16 +203,30 @@ def _file(file: FileResult) -> dict[str, Any]:
 
 
 def _rules(rules: RuleSet, files: Sequence[FileResult]) -> list[dict[str, Any]]:
-    """One entry a rule: files it applied to, results in all of them, and its worst state."""
-    about = {
-        id(rule): {"name": rule.name, "source": rule.source, "files": 0, "matches": 0, "status": "ok"}
-        for rule in rules.rules
-    }
+    """One entry a rule: files it applied to, results in all of them, its worst state, where it is not as expected."""
+    found: dict[int, list[tuple[FileResult, RuleHits]]] = {id(rule): [] for rule in rules.rules}
     for file in files:
         for hits in file.hits:
-            entry = about[id(hits.rule)]
-            entry["files"] += 1  # type: ignore[operator]
-            entry["matches"] += len(hits.matches)  # type: ignore[operator]
-            if hits.status != "ok":
-                entry["status"] = hits.status
-    return list(about.values())
+            found[id(hits.rule)].append((file, hits))
+    return [_rule(rule, found[id(rule)]) for rule in rules.rules]
+
+
+def _rule(rule: Rule, found: Sequence[tuple[FileResult, RuleHits]]) -> dict[str, Any]:
+    states = [hits.status for _, hits in found if hits.status != "ok"]
+    entry = {
+        "name": rule.name,
+        "source": rule.source,
+        "files": len(found),
+        "matches": sum(len(hits.matches) for _, hits in found),
+        "status": states[-1] if states else "ok",
+    }
+    if rule.expect:
+        entry |= {"expect": rule.expect, "unmet": [file.path for file, hits in found if not as_expected(hits)]}
+    return entry
+
+
+def as_expected(hits: RuleHits) -> bool:
+    """Whether a file shows what the rule expects of a healthy system; a rule that did not end shows nothing."""
+    if hits.status != "ok" or hits.rule.expect is None:
+        return hits.rule.expect is None
+    return (count_found(hits.matches) > 0) == (hits.rule.expect == "match")

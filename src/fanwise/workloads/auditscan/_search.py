@@ -37,7 +37,12 @@ def needed_literals(rule: Rule) -> Strings | None:
     if not (rule.multiline and rule.rs_delimiter):
         return needed
     ending = dissect(rule.rs_delimiter).literals
-    return None if needed is None or ending is None else needed | ending
+    return None if needed is None or ending is None else _shortest(needed | ending)
+
+
+def _shortest(texts: Strings) -> Strings:
+    """Without texts that contain another one: the other finds their lines too."""
+    return frozenset(text for text in texts if not any(other in text for other in texts if other != text))
 
 
 def further_literals(rule: Rule) -> tuple[Strings, ...]:

@@ -21,6 +21,7 @@ __all__ = [
     "Block",
     "Spooled",
     "SpooledMatches",
+    "count_found",
     "have_fields",
     "pack_head",
     "prefixed",
@@ -147,6 +148,13 @@ def raw_rows(matches: Sequence[Match]) -> bytes:
         return matches.raw()
     found = [Found(0, [(m.line, m.text, None if m.fields is None else dict(m.fields))], m.missing) for m in matches]
     return spool(found)[1]
+
+
+def count_found(matches: Sequence[Match]) -> int:
+    """Matches without a row that says there are none."""
+    if isinstance(matches, SpooledMatches):
+        return 0 if matches.missing else len(matches)
+    return sum(not match.missing for match in matches)
 
 
 def have_fields(matches: Sequence[Match]) -> bool:

@@ -116,7 +116,7 @@ def parse(text: str) -> Node | None:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             builder.on(event)
     except yaml.MarkedYAMLError as error:
-        raise YamlProblem(_line_of(error), str(error.problem or error.context)) from None
+        raise _syntax(error) from None
     except yaml.YAMLError as error:
         raise YamlProblem(1, str(error).replace("\n", " ")) from None
     except ValueError as error:
@@ -126,9 +126,13 @@ def parse(text: str) -> Node | None:
     return builder.root
 
 
-def _line_of(error: Any) -> int:
-    mark = error.problem_mark or error.context_mark
-    return int(mark.line) + 1 if mark else 1
+def _syntax(error: Any) -> YamlProblem:
+    """What the parser says, and where it thinks the trouble began."""
+    mark, before = error.problem_mark or error.context_mark, error.context_mark
+    text = str(error.problem or error.context)
+    if error.context and before:
+        text += f" ({error.context}, line {before.line + 1})"
+    return YamlProblem(mark.line + 1 if mark else 1, text)
 
 
 class _Builder:
