@@ -55,7 +55,7 @@ class Rule:
     regex : str
         Searched in one line at a time, without regard to case.
     sheet : str
-        Sheet name before it is made acceptable to Excel.
+        Sheet name before it is made acceptable to Excel; the rule's name if empty.
     max_results : int
         Results after which the rule stops in a file; -1: never.
     source : str
@@ -91,6 +91,10 @@ class Rule:
     expect: str | None = None
     given: tuple[str, ...] = field(default=(), compare=False)
     inherited: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.sheet:
+            object.__setattr__(self, "sheet", self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def sheet_name(name: str) -> str:
     >>> sheet_name("01 Users/groups")
     '01_Users_groups'
     """
-    plain = re.sub(r"\s+", "_", re.sub(r"[\\/*?:\[\]\x00-\x1f\x7f-\x9f]", "_", name)).strip("_'")
+    plain = re.sub(r"[\\/*?:\[\]\x00-\x1f\x7f-\x9f]", "_", re.sub(r"\s+", "_", name)).strip("_'")
     if not plain:
         return "Unnamed_Sheet"
     return plain if _units(plain) <= SHEET_LENGTH else _cut(plain, SHEET_LENGTH - 3) + "..."

@@ -94,7 +94,7 @@ def sarif_shell(result: ScanResult, version: str) -> tuple[str, str]:
 
 
 def _sarif_rule(name: str, rule: Rule) -> dict[str, Any]:
-    about: dict[str, Any] = {"id": name, "name": rule.name, "shortDescription": {"text": rule.sheet or rule.name}}
+    about: dict[str, Any] = {"id": name, "name": rule.name, "shortDescription": {"text": rule.sheet}}
     if rule.comment:
         about["fullDescription"] = {"text": rule.comment}
     about["defaultConfiguration"] = {"level": rule.severity or "note"}

@@ -216,7 +216,7 @@ def _rule(file: Place, name: str, line: int, node: Node, context: _Context) -> R
     values = _merged(own, context)
     lines = {k: pair[0].line for k, pair in node.entries().items()}
     _check(place, values, lines, context.compat)
-    sheet = values.pop("excel_sheet_name", name)
+    sheet = values.pop("excel_sheet_name", "")
     inherited = tuple(sorted(k for k in context.shared if values.get(k) != own.get(k)))
     return Rule(
         name=name, sheet=sheet, source=context.source, line=line, given=tuple(own), inherited=inherited, **values
