@@ -11,11 +11,15 @@ WORDS = ("Kernel", "service", "Name: ", "::", "mask", "ski", "root", "###", "é"
 FOLDING = "\u0130\u0131\u017f\u212a"
 ALPHABET = "aikISKs:é_ 1-#" + FOLDING + "µÅ\u212b"
 
-literals = st.sampled_from([re.escape(word) for word in WORDS]) | st.text(ALPHABET, min_size=1, max_size=3).map(re.escape)
+literals = st.sampled_from([re.escape(word) for word in WORDS]) | st.text(ALPHABET, min_size=1, max_size=3).map(
+    re.escape
+)
 atoms = st.one_of(
     literals,
     literals,
-    st.sampled_from([".", r"\w", r"\d", r"\s*", "[a-k]", "[^s]", "[Kk]", "^", "$", r"\b", "(?=s)", "(?!#)", "(?<=k)", r"\W?"]),
+    st.sampled_from(
+        [".", r"\w", r"\d", r"\s*", "[a-k]", "[^s]", "[Kk]", "^", "$", r"\b", "(?=s)", "(?!#)", "(?<=k)", r"\W?"]
+    ),
 )
 
 
@@ -54,4 +58,6 @@ patterns = (
     .filter(is_pattern)
 )
 lines = st.lists(st.sampled_from(WORDS) | st.text(ALPHABET, max_size=4), max_size=5).map("".join)
-texts = st.tuples(st.lists(lines, max_size=12), st.sampled_from(["", "\n"])).map(lambda pair: "\n".join(pair[0]) + pair[1])
+texts = st.tuples(st.lists(lines, max_size=12), st.sampled_from(["", "\n"])).map(
+    lambda pair: "\n".join(pair[0]) + pair[1]
+)

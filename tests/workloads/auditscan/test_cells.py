@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from fanwise.workloads.auditscan._cells import MOST_UNITS, attribute, cell_xml, column_letters
 
-any_text = st.text(st.characters(codec=None), max_size=30) | st.text("_x00Dd\x0b\ud800\ufffe<&>\"'\n\r\t😀", max_size=20)
+any_text = st.text(st.characters(codec=None), max_size=30) | st.text(
+    "_x00Dd\x0b\ud800\ufffe<&>\"'\n\r\t😀", max_size=20
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,9 @@ def test_any_text_makes_well_formed_xml_and_comes_back(text: str) -> None:
     xml, was_cut = cell_xml(text)
     assert not was_cut
     back = ET.fromstring(f"<t>{xml}</t>").text or ""
-    kept = "".join(c for c in text if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff"))
+    kept = "".join(
+        c for c in text if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
+    )
     assert back.replace("_x005F_x", "_x") == kept.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -69,6 +73,8 @@ def test_a_surrogate_pair_is_never_split() -> None:
     assert xml.split(" … [")[0] == "x" + "😀" * 16_349
 
 
-@pytest.mark.parametrize(("number", "letters"), [(1, "A"), (26, "Z"), (27, "AA"), (702, "ZZ"), (703, "AAA"), (16_384, "XFD")])
+@pytest.mark.parametrize(
+    ("number", "letters"), [(1, "A"), (26, "Z"), (27, "AA"), (702, "ZZ"), (703, "AAA"), (16_384, "XFD")]
+)
 def test_column_letters(number: int, letters: str) -> None:
     assert column_letters(number) == letters

@@ -39,7 +39,9 @@ def kpat_rules(shared_data: Path) -> auditscan.RuleSet:
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_every_search_of_a_real_report_is_identical(name: str, shared_data: Path, kpat_rules: auditscan.RuleSet) -> None:
+def test_every_search_of_a_real_report_is_identical(
+    name: str, shared_data: Path, kpat_rules: auditscan.RuleSet
+) -> None:
     folder = shared_data / "auditscan"
     with gzip.open(folder / f"files/{name}.txt.gz") as file:
         data = file.read()

@@ -51,7 +51,10 @@ def test_an_attribute_that_a_system_lacks_fails_every_comparison(comp: str) -> N
 
 
 def test_all_filters_must_hold() -> None:
-    family, deb, rpm = (SysFilter("os_family", "eq", "linux"), *(SysFilter("distro_family", "eq", d) for d in ("deb", "rpm")))
+    family, deb, rpm = (
+        SysFilter("os_family", "eq", "linux"),
+        *(SysFilter("distro_family", "eq", d) for d in ("deb", "rpm")),
+    )
     assert applies(Rule("r", "x"), LINUX)
     assert applies(Rule("r", "x", sys_filter=(family, deb)), LINUX)
     assert not applies(Rule("r", "x", sys_filter=(family, rpm)), LINUX)

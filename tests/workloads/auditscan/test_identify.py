@@ -41,7 +41,16 @@ def test_a_producer_line_decides(line: str, producer: str, family: str, version:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nothing", " KPNIXVERSION: 1", "x::KPNIXVERSION: 1", "KPWINVERSION: 1", "KPNIXVERSION: beta", "KPNIXVERSION:1"]
+    "text",
+    [
+        "",
+        "nothing",
+        " KPNIXVERSION: 1",
+        "x::KPNIXVERSION: 1",
+        "KPWINVERSION: 1",
+        "KPNIXVERSION: beta",
+        "KPNIXVERSION:1",
+    ],
 )
 def test_without_such_a_line_nobody_knows(text: str) -> None:
     assert identify(text) is None
@@ -83,7 +92,12 @@ class TestLinux:
 
     @pytest.mark.parametrize(
         ("pretty", "version"),
-        [("Ubuntu 22.04.4 LTS", "22.04.4"), ("Rocky Linux 9.3 (Blue Onyx)", "9.3"), ("Debian GNU/Linux 12", "12"), ("Arch", None)],
+        [
+            ("Ubuntu 22.04.4 LTS", "22.04.4"),
+            ("Rocky Linux 9.3 (Blue Onyx)", "9.3"),
+            ("Debian GNU/Linux 12", "12"),
+            ("Arch", None),
+        ],
     )
     def test_the_pretty_name_gives_the_version(self, pretty: str, version: str | None) -> None:
         system = identify(f'{LINUX}  {RELEASE}PRETTY_NAME=" {pretty} "  \n')
@@ -105,7 +119,9 @@ class TestWindows:
     def test_or_none(self, missing: str) -> None:
         system = identify("\n".join(line for line in WINDOWS.split("\n") if missing not in line))
         assert system.producer == "KPWINAUDIT"
-        assert (system.product_name, system.release_id, system.current_build, system.ubr, system.system_os) == (None,) * 5
+        assert (system.product_name, system.release_id, system.current_build, system.ubr, system.system_os) == (
+            None,
+        ) * 5
 
     def test_the_first_value_of_each_counts(self) -> None:
         assert identify(WINDOWS + WINDOWS.replace("20348", "1")).current_build == "20348"
@@ -114,14 +130,20 @@ class TestWindows:
 class TestDarwin:
     def test_all_three_details(self) -> None:
         system = identify(DARWIN)
-        assert (system.product_name, system.os_version, system.system_os) == ("macOS", "13.6.1", "macOS 13.6.1 (Build 22G313)")
+        assert (system.product_name, system.os_version, system.system_os) == (
+            "macOS",
+            "13.6.1",
+            "macOS 13.6.1 (Build 22G313)",
+        )
 
     def test_or_none(self) -> None:
         system = identify(DARWIN.replace("BuildVersion", "Build"))
         assert (system.product_name, system.os_version, system.system_os) == (None, None, None)
 
 
-@given(st.lists(st.sampled_from([LINUX, WINDOWS, DARWIN, "###\n", "\u0130\n", f'{RELEASE}NAME="Ubuntu"\n']), max_size=6))
+@given(
+    st.lists(st.sampled_from([LINUX, WINDOWS, DARWIN, "###\n", "\u0130\n", f'{RELEASE}NAME="Ubuntu"\n']), max_size=6)
+)
 def test_what_stands_behind_the_first_producer_does_not_change_it(parts: list[str]) -> None:
     system = identify(DARWIN + "".join(parts))
     assert system is not None

@@ -87,7 +87,11 @@ class TestFields:
 
     def test_kpat_has_them_only_beside_only_matching(self) -> None:
         assert rows(self.RULE, "a=b", "kpat")[0][2] is None
-        assert rows(replace(self.RULE, only_matching=True), "a=b", "kpat")[0][2] == {"value": "b", "ghost": "", "key": "a"}
+        assert rows(replace(self.RULE, only_matching=True), "a=b", "kpat")[0][2] == {
+            "value": "b",
+            "ghost": "",
+            "key": "a",
+        }
 
     def test_line_ends_at_their_right_go_natively(self) -> None:
         swallowing = rule(r"a(?P<x>\s*)(?P<y>[^q]*)", field_list=("x", "y"), only_matching=True)
@@ -153,7 +157,10 @@ class TestMerging:
 
 
 RECORDS = rule(
-    r"U::(?:Name: (?P<name>.*)|Uid: (?P<uid>\d+)|Mark)", multiline=True, field_list=("name", "uid"), rs_delimiter="^U::--$"
+    r"U::(?:Name: (?P<name>.*)|Uid: (?P<uid>\d+)|Mark)",
+    multiline=True,
+    field_list=("name", "uid"),
+    rs_delimiter="^U::--$",
 )
 
 

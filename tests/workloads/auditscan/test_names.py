@@ -35,7 +35,10 @@ def test_one_name(name: str, expected: str) -> None:
     ("names", "expected"),
     [
         (["A", "a", "A"], ["A", "a (2)", "A (3)"]),
-        (["Summary", "systems summary", "HISTORY", "Notices"], ["Summary (2)", "systems_summary", "HISTORY (2)", "Notices (2)"]),
+        (
+            ["Summary", "systems summary", "HISTORY", "Notices"],
+            ["Summary (2)", "systems_summary", "HISTORY (2)", "Notices (2)"],
+        ),
         (["x" * 31, "x" * 31], ["x" * 31, "x" * 27 + " (2)"]),
         (["x" * 40, "x" * 41], ["x" * 28 + "...", "x" * 27 + " (2)"]),
         (["a (2)", "a", "a"], ["a_(2)", "a", "a (2)"]),
@@ -55,7 +58,9 @@ def test_columns_are_told_apart_against_the_first_three() -> None:
 def test_excel_accepts_any_set_of_names(names: list[str]) -> None:
     made = unique_sheet_names(names)
     assert len(made) == len(names)
-    assert len({name.casefold() for name in made} | {"history", "summary", "systems summary", "notices"}) == len(names) + 4
+    assert (
+        len({name.casefold() for name in made} | {"history", "summary", "systems summary", "notices"}) == len(names) + 4
+    )
     for name in made:
         assert 1 <= len(name.encode("utf-16-le", "surrogatepass")) // 2 <= 31
         assert not re.search(r"[\\/*?:\[\]]", name)

@@ -46,7 +46,7 @@ def written(scan: ScanResult, *formats: str) -> dict[str, bytes]:
 
 class TestJsonl:
     def test_one_object_a_match_with_keys_in_order(self) -> None:
-        scan = result(hits(SSH, ("root yes", {"value": "yes"}), "é \"q\""), hits(NTP))
+        scan = result(hits(SSH, ("root yes", {"value": "yes"}), 'é "q"'), hits(NTP))
         assert written(scan, "jsonl")["results.jsonl"].decode() == (
             '{"rule":"ssh","source":"net.yaml","topic":"Network","system":"web1","os_family":"Linux","file":"web1.txt",'
             '"line":1,"text":"root yes","fields":{"value":"yes"},"missing":false}\n'
@@ -55,9 +55,7 @@ class TestJsonl:
         )
 
     def test_rules_in_order_then_files_in_order(self) -> None:
-        files = [
-            FileResult(f"{s.name}.txt", system=s, hits=(hits(SSH, "a"), hits(NTP, "b"))) for s in (WINDOWS, LINUX)
-        ]
+        files = [FileResult(f"{s.name}.txt", system=s, hits=(hits(SSH, "a"), hits(NTP, "b"))) for s in (WINDOWS, LINUX)]
         lines = written(several(files, (SSH, NTP)), "jsonl")["results.jsonl"].decode().splitlines()
         assert [(row["rule"], row["system"]) for row in map(json.loads, lines)] == [
             ("ssh", "dc1"), ("ssh", "web1"), ("ntp", "dc1"), ("ntp", "web1"),
@@ -70,7 +68,9 @@ class TestJsonl:
 
 class TestCsv:
     def test_reads_back(self) -> None:
-        scan = result(hits(SSH, ('a,"b"\nc', {"k": "é"}), "plain"), hits(NTP, Match(1, "NO RESULTS FOUND", None, missing=True)))
+        scan = result(
+            hits(SSH, ('a,"b"\nc', {"k": "é"}), "plain"), hits(NTP, Match(1, "NO RESULTS FOUND", None, missing=True))
+        )
         data = written(scan, "csv")["results.csv"].decode()
         rows = list(csv.DictReader(io.StringIO(data, newline="")))
         assert [row["text"] for row in rows] == ['a,"b"\nc', "plain", "NO RESULTS FOUND"]
@@ -117,7 +117,9 @@ SARIF = {  # the properties that the SARIF 2.1.0 schema requires, and the values
                         "properties": {
                             "driver": {
                                 "required": ["name"],
-                                "properties": {"rules": {"items": {"type": "object", "required": ["id"]}, "uniqueItems": True}},
+                                "properties": {
+                                    "rules": {"items": {"type": "object", "required": ["id"]}, "uniqueItems": True}
+                                },
                             }
                         },
                     },
@@ -137,8 +139,12 @@ SARIF = {  # the properties that the SARIF 2.1.0 schema requires, and the values
                                             "physicalLocation": {
                                                 "required": ["artifactLocation"],
                                                 "properties": {
-                                                    "artifactLocation": {"properties": {"uri": {"pattern": "^[!-~]*$"}}},
-                                                    "region": {"properties": {"startLine": {"type": "integer", "minimum": 1}}},
+                                                    "artifactLocation": {
+                                                        "properties": {"uri": {"pattern": "^[!-~]*$"}}
+                                                    },
+                                                    "region": {
+                                                        "properties": {"startLine": {"type": "integer", "minimum": 1}}
+                                                    },
                                                 },
                                             }
                                         }

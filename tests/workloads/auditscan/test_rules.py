@@ -126,7 +126,10 @@ class TestIncludes:
         inner.mkdir(parents=True)
         (inner / "x.yaml").write_text("x: {regex: xxx}\ninclude_y: {files: [../y.yaml]}")
         (inner.parent / "y.yaml").write_text("y: {regex: yyy}")
-        assert [r.source for r in load("include_a: {files: [sub/deep/x.yaml]}").rules] == ["sub/deep/x.yaml", "sub/y.yaml"]
+        assert [r.source for r in load("include_a: {files: [sub/deep/x.yaml]}").rules] == [
+            "sub/deep/x.yaml",
+            "sub/y.yaml",
+        ]
 
     def test_a_file_included_twice_is_read_once_but_as_often_as_kpat_does_under_compat(self, load) -> None:
         files = {"two": "b: {regex: bbb}", "three": "include_2: {files: [two.yaml]}\nc: {regex: ccc}"}
@@ -135,7 +138,9 @@ class TestIncludes:
         assert [r.name for r in load(text, compat="kpat", **files).rules] == ["b", "c", "b"]
 
     def test_a_cycle_is_an_error_that_shows_it(self, problems) -> None:
-        [line] = problems("include_1: {files: [two.yaml]}\na: {regex: aaa}", two="include_2: {files: [main.yaml]}\nb: {regex: bb}")
+        [line] = problems(
+            "include_1: {files: [two.yaml]}\na: {regex: aaa}", two="include_2: {files: [main.yaml]}\nb: {regex: bb}"
+        )
         assert line.startswith("two.yaml:1: include_2: include cycle: main.yaml -> two.yaml -> ")
 
     def test_a_missing_include_is_an_error_with_its_line(self, problems) -> None:
@@ -143,7 +148,9 @@ class TestIncludes:
             "main.yaml:4: include_1: 'nowhere.yaml' not found"
         ]
 
-    @pytest.mark.parametrize("text", ["include_1: two.yaml", "include_1: {file: [two.yaml]}", "include_1: {files: two.yaml}"])
+    @pytest.mark.parametrize(
+        "text", ["include_1: two.yaml", "include_1: {file: [two.yaml]}", "include_1: {files: two.yaml}"]
+    )
     def test_includes_need_a_list_of_files(self, problems, text: str) -> None:
         assert "files" in problems(text + "\na: {regex: aaa}")[0]
 
@@ -171,33 +178,69 @@ class TestProblems:
             ("12", "main.yaml:1: rule 'ssh': expected a mapping with at least 'regex'"),
             ("{regex: 5}", "main.yaml:1: rule 'ssh': 'regex' is 5; expected text (put it in quotes)"),
             ("{regex: [a]}", "main.yaml:1: rule 'ssh': 'regex' is a list; expected text"),
-            ("{regex: abc, max_results: 0}", "main.yaml:1: rule 'ssh': 'max_results' is 0; expected -1 or a positive whole number"),
-            ("{regex: abc, max_results: -2}", "main.yaml:1: rule 'ssh': 'max_results' is -2; expected -1 or a positive whole number"),
-            ("{regex: abc, max_results: true}", "main.yaml:1: rule 'ssh': 'max_results' is true; expected -1 or a positive whole number"),
-            ("{regex: abc, max_results: 2.0}", "main.yaml:1: rule 'ssh': 'max_results' is 2.0; expected -1 or a positive whole number"),
+            (
+                "{regex: abc, max_results: 0}",
+                "main.yaml:1: rule 'ssh': 'max_results' is 0; expected -1 or a positive whole number",
+            ),
+            (
+                "{regex: abc, max_results: -2}",
+                "main.yaml:1: rule 'ssh': 'max_results' is -2; expected -1 or a positive whole number",
+            ),
+            (
+                "{regex: abc, max_results: true}",
+                "main.yaml:1: rule 'ssh': 'max_results' is true; expected -1 or a positive whole number",
+            ),
+            (
+                "{regex: abc, max_results: 2.0}",
+                "main.yaml:1: rule 'ssh': 'max_results' is 2.0; expected -1 or a positive whole number",
+            ),
             ("{regex: abc, unique: 'yes'}", "main.yaml:1: rule 'ssh': 'unique' is 'yes'; expected true or false"),
             ("{regex: abc, unique: 1}", "main.yaml:1: rule 'ssh': 'unique' is 1; expected true or false"),
-            ("{regex: abc, field_list: name}", "main.yaml:1: rule 'ssh': 'field_list' is 'name'; expected a list of names"),
+            (
+                "{regex: abc, field_list: name}",
+                "main.yaml:1: rule 'ssh': 'field_list' is 'name'; expected a list of names",
+            ),
             ("{regex: abc, multiline: true}", "main.yaml:1: rule 'ssh': 'multiline' needs 'field_list'"),
             (
                 "{regex: '(?P<a>b)cd', field_list: [a], rs_delimiter: x}",
                 "main.yaml:1: rule 'ssh': 'rs_delimiter' needs 'multiline' and 'field_list'",
             ),
-            ("{regex: 'a(b'}", "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: missing ), unterminated subpattern at position 1"),
-            ("{regex: '(?<=a+)b'}", "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: look-behind requires fixed-width pattern"),
-            ("{regex: 'a{99999999999999}'}", "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: the repetition number is too large"),
+            (
+                "{regex: 'a(b'}",
+                "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: missing ), unterminated subpattern at position 1",
+            ),
+            (
+                "{regex: '(?<=a+)b'}",
+                "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: look-behind requires fixed-width pattern",
+            ),
+            (
+                "{regex: 'a{99999999999999}'}",
+                "main.yaml:1: rule 'ssh': 'regex' is not a regular expression: the repetition number is too large",
+            ),
             (
                 "{regex: '(?P<a>b)cd', field_list: [a], multiline: true, rs_delimiter: '['}",
                 "main.yaml:1: rule 'ssh': 'rs_delimiter' is not a regular expression: unterminated character set at position 0",
             ),
-            ("{regex: abc, merge_fields: x}", "main.yaml:1: rule 'ssh': 'merge_fields' is 'x'; expected a list of mappings with source_columns, dest_column"),
-            ("{regex: abc, merge_fields: [{dest_column: d}]}", "main.yaml:1: rule 'ssh': 'merge_fields' entry 1 has no source_columns"),
+            (
+                "{regex: abc, merge_fields: x}",
+                "main.yaml:1: rule 'ssh': 'merge_fields' is 'x'; expected a list of mappings with source_columns, dest_column",
+            ),
+            (
+                "{regex: abc, merge_fields: [{dest_column: d}]}",
+                "main.yaml:1: rule 'ssh': 'merge_fields' entry 1 has no source_columns",
+            ),
             (
                 "{regex: abc, merge_fields: [{source_columns: [a], dest_column: d}]}",
                 "main.yaml:1: rule 'ssh': 'source_columns' has 1; expected at least 2 names",
             ),
-            ("{regex: abc, sys_filter: [{attr: os_family}]}", "main.yaml:1: rule 'ssh': 'sys_filter' entry 1 has no comp or value"),
-            ("{regex: abc, severity: fatal}", "main.yaml:1: rule 'ssh': 'severity' is 'fatal'; expected note, warning or error"),
+            (
+                "{regex: abc, sys_filter: [{attr: os_family}]}",
+                "main.yaml:1: rule 'ssh': 'sys_filter' entry 1 has no comp or value",
+            ),
+            (
+                "{regex: abc, severity: fatal}",
+                "main.yaml:1: rule 'ssh': 'severity' is 'fatal'; expected note, warning or error",
+            ),
             ("{regex: abc, expect: maybe}", "main.yaml:1: rule 'ssh': 'expect' is 'maybe'; expected match or no match"),
         ],
     )
@@ -213,7 +256,10 @@ class TestProblems:
             ("attr: ubr, comp: gt, value: [1]", "'value' is a list; expected one text or number (comp is gt)"),
             ("attr: ubr, comp: eq, value: [1]", "'value' is a list; expected one text or number (comp is eq)"),
             ("attr: ubr, comp: eq, value: true", "'value' is true; expected one text or number (comp is eq)"),
-            ("attr: ubr, comp: eq, value: 2024-01-01", "'value' is 2024-01-01; expected one text or number (comp is eq)"),
+            (
+                "attr: ubr, comp: eq, value: 2024-01-01",
+                "'value' is 2024-01-01; expected one text or number (comp is eq)",
+            ),
         ],
     )
     def test_in_a_filter(self, problems, condition: str, expected: str) -> None:
@@ -225,7 +271,13 @@ class TestProblems:
             "a: {regex: '('}\nb: {max_results: 0, regex: abc, unique: 3}\ninclude_1: {files: [two.yaml, gone.yaml]}",
             two="c: [1]",
         )
-        assert [line.split(": ")[0] for line in lines] == ["main.yaml:1", "main.yaml:2", "main.yaml:2", "two.yaml:1", "main.yaml:3"]
+        assert [line.split(": ")[0] for line in lines] == [
+            "main.yaml:1",
+            "main.yaml:2",
+            "main.yaml:2",
+            "two.yaml:1",
+            "main.yaml:3",
+        ]
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -273,11 +325,23 @@ class TestWarnings:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("a: {regex: abc, feild_list: [x]}", "main.yaml:1: rule 'a': 'feild_list': unknown key, did you mean 'field_list'?"),
+            (
+                "a: {regex: abc, feild_list: [x]}",
+                "main.yaml:1: rule 'a': 'feild_list': unknown key, did you mean 'field_list'?",
+            ),
             ("a: {regex: abc, colour: red}", "main.yaml:1: rule 'a': 'colour': unknown key"),
-            ("global: {topics: x}\na: {regex: abc}", "main.yaml:1: global: 'topics': unknown key, did you mean 'topic'?"),
-            ("a: {regex: abc, field_list: [x]}", "main.yaml:1: rule 'a': 'field_list': 'x' is no group of 'regex'; its column stays empty"),
-            ("a: {regex: '.'}", "main.yaml:1: rule 'a': 'regex' has no text that every match contains: the rule reads every line"),
+            (
+                "global: {topics: x}\na: {regex: abc}",
+                "main.yaml:1: global: 'topics': unknown key, did you mean 'topic'?",
+            ),
+            (
+                "a: {regex: abc, field_list: [x]}",
+                "main.yaml:1: rule 'a': 'field_list': 'x' is no group of 'regex'; its column stays empty",
+            ),
+            (
+                "a: {regex: '.'}",
+                "main.yaml:1: rule 'a': 'regex' has no text that every match contains: the rule reads every line",
+            ),
             ("a: {regex: '(x)?'}", "main.yaml:1: rule 'a': 'regex' matches the empty string, so every line"),
             ("a: {regex: 'x[[]foo'}", "main.yaml:1: rule 'a': 'regex': Possible nested set at position 2"),
             (

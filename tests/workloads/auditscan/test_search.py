@@ -144,7 +144,11 @@ def test_a_search_that_fails_costs_only_its_rule(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"compat": "nessus"}, "expected kpat"), ({"rule_timeout": -1}, "rule_timeout"), ({"rule_timeout": float("nan")}, "nan")],
+    [
+        ({"compat": "nessus"}, "expected kpat"),
+        ({"rule_timeout": -1}, "rule_timeout"),
+        ({"rule_timeout": float("nan")}, "nan"),
+    ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):

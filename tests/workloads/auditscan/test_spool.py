@@ -101,7 +101,10 @@ def test_a_torn_or_changed_file_is_none(cut: int) -> None:
     data = pack_head(SPOOLED) + SPOOLED.body
     if cut < len(data):
         assert unpack(data[:cut]) is None
-        assert unpack(data[:cut] + bytes([data[cut] ^ 1]) + data[cut + 1 :]) in {None, unpack(data)} or cut < data.index(b"\n")
+        assert unpack(data[:cut] + bytes([data[cut] ^ 1]) + data[cut + 1 :]) in {
+            None,
+            unpack(data),
+        } or cut < data.index(b"\n")
 
 
 def test_nonsense_is_none() -> None:

@@ -24,7 +24,13 @@ from fanwise.workloads.auditscan._workbook import location_of, write_workbook
 from .made import LINUX, WINDOWS, hits, result, several
 
 SSH = Rule(
-    "ssh", "x", comment="Root should not log in.", sheet="05 SSH", topic="Network", field_list=("key", "value"), source="n.yaml"
+    "ssh",
+    "x",
+    comment="Root should not log in.",
+    sheet="05 SSH",
+    topic="Network",
+    field_list=("key", "value"),
+    source="n.yaml",
 )
 FAMILY = {name: (SysFilter("os_family", "eq", name),) for name in ("Linux", "Windows")}
 
@@ -100,7 +106,10 @@ class TestRuleSheet:
 
     def test_nothing_found(self) -> None:
         sheet = self.sheet()
-        assert (sheet["A3"].value, sheet["A4"].value) == ("Search Results", "No matches found for this search configuration")
+        assert (sheet["A3"].value, sheet["A4"].value) == (
+            "Search Results",
+            "No matches found for this search configuration",
+        )
         assert (sheet["C3"].value, sheet["D5"].value) == ("Search Configuration:", 0)
         assert not sheet.tables
         assert sheet.column_dimensions["A"].width == 50
@@ -115,7 +124,9 @@ class TestRuleSheet:
         assert [c.value for c in sheet[3]][3:5] == ["line number (2)", "LINE NUMBER (3)"]
         assert [c.value for c in sheet[4]][3:5] == ["7", ""]
 
-    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "12", "2024-01-02", "TRUE", "1e5"])
+    @pytest.mark.parametrize(
+        "text", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "12", "2024-01-02", "TRUE", "1e5"]
+    )
     def test_every_text_stays_text(self, text: str) -> None:
         cell = self.sheet((text, {"key": text}))["C4"]
         assert (cell.value, cell.data_type) == (text, "s")
@@ -155,7 +166,9 @@ class TestSummary:
 
 class TestSystems:
     def test_one_row_a_system(self) -> None:
-        scan = several([FileResult("a/web1.txt", encoding="ascii", system=LINUX), FileResult("dc1.txt", system=WINDOWS)], ())
+        scan = several(
+            [FileResult("a/web1.txt", encoding="ascii", system=LINUX), FileResult("dc1.txt", system=WINDOWS)], ()
+        )
         sheet = opened(scan)["Systems Summary"]
         assert sheet["A1"].value == "Systems Summary (1 systems discovered)"
         assert rows(sheet, 2, 12) == [
@@ -280,7 +293,11 @@ nasty = st.text(st.sampled_from("=+-@<>&\"'_x000D_\x00\x0b\t\n\r é😀\ufffea")
 
 
 @settings(max_examples=60)
-@given(nasty, nasty, st.lists(st.tuples(nasty, st.none() | st.dictionaries(st.sampled_from(["key", "value"]), nasty)), max_size=3))
+@given(
+    nasty,
+    nasty,
+    st.lists(st.tuples(nasty, st.none() | st.dictionaries(st.sampled_from(["key", "value"]), nasty)), max_size=3),
+)
 def test_any_text_gives_a_workbook_without_formulas_that_parses(name: str, comment: str, found: list) -> None:
     rule = Rule(name, "x", comment=comment, sheet=name, topic=comment, field_list=("key", "value", name))
     data = workbooks(result(hits(rule, *found), hits(Rule(name, "y", sheet=name))))["Linux"]

@@ -125,7 +125,9 @@ def test_what_is_no_plain_document_is_refused_with_its_line(text: str, line: int
 
 
 def test_a_syntax_error_says_where_it_began() -> None:
-    assert str(problem("a: 1\nb: [1,\nc: 2")) == "did not find expected ',' or ']' (while parsing a flow sequence, line 2)"
+    assert (
+        str(problem("a: 1\nb: [1,\nc: 2")) == "did not find expected ',' or ']' (while parsing a flow sequence, line 2)"
+    )
 
 
 def test_nothing_is_nothing() -> None:
@@ -135,7 +137,9 @@ def test_nothing_is_nothing() -> None:
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("ab é\n:#-'\"[{", max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 

@@ -22,7 +22,9 @@ def archive(members: dict[str, list[str]]) -> bytes:
     return out.getvalue()
 
 
-@given(st.dictionaries(st.text("abcé/", min_size=1, max_size=6), st.lists(st.text(max_size=20), max_size=3), max_size=4))
+@given(
+    st.dictionaries(st.text("abcé/", min_size=1, max_size=6), st.lists(st.text(max_size=20), max_size=3), max_size=4)
+)
 def test_zipfile_reads_what_was_written(members: dict[str, list[str]]) -> None:
     with zipfile.ZipFile(io.BytesIO(archive(members))) as back:
         assert back.testzip() is None

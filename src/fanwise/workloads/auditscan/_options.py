@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Iterable
 
@@ -53,8 +52,9 @@ def _choose(option: str, value: str, words: tuple[str, ...]) -> None:
 
 def _is_text_encoding(name: str) -> bool:
     try:
-        codecs.lookup(name)
-        b"".decode(name)
+        b"a".decode(name)  # empty bytes would be decoded without asking: rot13 is a codec, but not of text
     except LookupError:
         return False
+    except UnicodeError:
+        return True
     return True
