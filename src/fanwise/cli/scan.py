@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from fanwise.cli._errors import Exit
-from fanwise.cli._options import RunOptions, epilog, workload_options
+from fanwise.cli._options import RunOptions, epilog, progress_now, workload_options
 from fanwise.cli._outputs import check_writable, terminable, write_reports
 from fanwise.cli._scan_lists import print_rules, show
 from fanwise.cli._summary import Output, Summary, print_json
@@ -22,6 +22,7 @@ from fanwise.errors import UsageError
 from fanwise.workloads.auditscan._options import COMPAT, FORMATS, UNKNOWN, check_options, checked_formats
 
 if TYPE_CHECKING:
+    from fanwise.typing import Progress
     from fanwise.workloads.auditscan import RuleSet, ScanResult, ScanService
 
 __all__ = ["load", "scan"]
@@ -60,9 +61,8 @@ def scan(options: RunOptions, **own: Any) -> int:
     """
     began = time.perf_counter()
     if own["paths"][:1] in {("rules",), ("diff",)}:
-        raise UsageError(
-            f"{own['paths'][0]} is a command here (see --help); a folder of that name is ./{own['paths'][0]}."
-        )
+        word = own["paths"][0]
+        raise UsageError(f"{word} is a command here, see --help; a folder of that name is ./{word}.")
     check_options(own["compat"], own["unknown"], own["encoding"], own["rule_timeout"])
     formats = checked_formats(word.strip() for word in own["formats"].split(","))
     if own["listing"]:
@@ -117,6 +117,7 @@ class _Scan:
                 result = self._search(service, journal)
             except ScanInterrupted as stop:
                 self._write_partial(service, stop.result)
+                write_reports(stop.result.report, self.options)
                 raise
             try:
                 with terminable():
@@ -148,7 +149,17 @@ class _Scan:
         from fanwise.workloads.auditscan import ScanService
 
         factory = partial(fanwise.Executor, backend=self.options.backend)
-        return ScanService(factory, self.options.bar("scan"), output=sys.stderr)
+        return ScanService(factory, self._display())
+
+    def _display(self) -> Progress:
+        """One display for two runs: searching and writing."""
+        from fanwise import progress
+
+        kind = progress_now(self.options)
+        if kind == "none":
+            return progress.none()
+        display: Progress = getattr(progress, kind)("scan", parts=2, command=True)
+        return display
 
     def _search(self, service: ScanService, journal: Path) -> ScanResult:
         own = self.own
@@ -193,14 +204,18 @@ class _Scan:
         return Summary("scan", code, outputs, result.report, self.options.report, seconds, problems, own)
 
     def _tell(self, result: ScanResult, summary: Summary) -> int:
+        from fanwise.workloads.auditscan._reports import unmet
+
         counted = summary.own["counts"]
         for where, message in summary.problems:
-            if not message.startswith(("failed", "rule ")):  # those were told as they came
-                print(f"fanwise scan: {where}: {message}", file=sys.stderr)
-        again = ", ".join(f"{n:,} {word}" for word, n in (("resumed", result.resumed), ("cached", result.cached)) if n)
+            print(f"fanwise scan: {where}: {message}", file=sys.stderr)
+        for name, files in unmet(result):
+            more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+            self.options.note(f"fanwise scan: not as '{name}' expects: {', '.join(files[:3])}{more}")
+        reused = ", ".join(f"{n:,} {word}" for word, n in (("resumed", result.resumed), ("cached", result.cached)) if n)
         self.options.note(
             f"fanwise scan: {counted['done']:,} of {counted['files']:,} files, {counted['rules']:,} rules, "
-            f"{counted['matches']:,} matches in {summary.wall_s:.2f} s{f' ({again})' if again else ''}: {self.own['out']}"
+            f"{counted['matches']:,} matches in {summary.wall_s:.2f} s{reused and f' ({reused})'}: {self.own['out']}"
         )
         if self.options.json:
             print_json(summary)

@@ -47,6 +47,12 @@ class Part:
             event = self._weighted(event)
         self._display.on(event)
 
+    def tick(self, at: float) -> None:
+        """Pass on that time has passed, if the display wants to know."""
+        tick = getattr(self._display, "tick", None)
+        if tick is not None:
+            tick(at)
+
     def finish(self, report: RunReport) -> None:
         """End the part."""
         self.report = report

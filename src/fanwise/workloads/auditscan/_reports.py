@@ -225,6 +225,12 @@ def _rule(rule: Rule, found: Sequence[tuple[FileResult, RuleHits]]) -> dict[str,
     return entry
 
 
+def unmet(result: ScanResult) -> list[tuple[str, list[str]]]:
+    """Rules with an expectation and the files that do not meet it."""
+    rules = _rules(result.rules, result.files)
+    return [(rule["name"], rule["unmet"]) for rule in rules if rule.get("unmet")]
+
+
 def as_expected(hits: RuleHits) -> bool:
     """Whether a file shows what the rule expects of a healthy system; a rule that did not end shows nothing."""
     if hits.status != "ok" or hits.rule.expect is None:
