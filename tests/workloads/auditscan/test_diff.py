@@ -56,7 +56,7 @@ def test_what_is_no_result_is_refused_with_its_line(text: str) -> None:
 def test_folders_and_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_text(line("a", "x\u2028y"))
     assert io.read_jsonl(str(tmp_path)) == io.read_jsonl(str(tmp_path / "results.jsonl"))
-    with pytest.raises(InputError, match="cannot read .*: no such file"):
+    with pytest.raises(InputError, match=r"cannot read .*: no such file"):
         io.read_jsonl(str(tmp_path / "gone"))
     (tmp_path / "bad").write_bytes(b"\xff")
     with pytest.raises(InputError, match="not UTF-8"):

@@ -230,7 +230,7 @@ class TestJournal:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "replace", full)
-        with pytest.raises(InputError, match="cannot write .*: no space left on device"):
+        with pytest.raises(InputError, match=r"cannot write .*: no space left on device"):
             journal.put(spooled())
         assert sorted(path.name for path in (tmp_path / "j").iterdir()) == ["journal.json"]
 
@@ -265,14 +265,14 @@ class TestOutputs:
         with (
             pytest.raises(InputError, match=f"cannot write {tmp_path}/a: no space left"),
             io.Outputs(tmp_path) as outputs,
+            outputs.file("a") as file,
         ):
-            with outputs.file("a") as file:
-                file.write(b"x" * 10)
+            file.write(b"x" * 10)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_folder_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
-        with pytest.raises(InputError, match="cannot write .*file/out: not a directory"):
+        with pytest.raises(InputError, match=r"cannot write .*file/out: not a directory"):
             io.Outputs(tmp_path / "file/out")
 
     def test_those_of_an_earlier_scan_are_refused_by_name(self, tmp_path: Path) -> None:

@@ -218,15 +218,16 @@ class TestRunJson:
         scan = several(files, (SSH, NTP), rule_timeout=5.0, resumed=1, seconds=1.5)
         run = json.loads(written(scan)["run.json"])
         assert list(run) == [
-            "version", "compat", "rules_digest", "partial", "counts", "files", "rules", "timeouts", "warnings", "resumed",
-            "cached", "timing",
+            "version", "compat", "rules_digest", "partial", "counts", "files", "rules", "timeouts", "warnings",
+            "resumed", "cached", "timing",
         ]  # fmt: skip
         assert run["counts"] == {
             "files": 2, "done": 1, "skipped": 1, "failed": 0, "unfinished": 0, "rules": 2, "matches": 2, "timeouts": 1,
         }  # fmt: skip
         assert run["files"][0]["system"]["name"] == "web1"
         assert {k: v for k, v in run["files"][0].items() if k != "system"} == {
-            "path": "web1.txt", "sha256": "a" * 64, "bytes": 10, "encoding": "ascii", "status": "done", "reason": "", "matches": 2,
+            "path": "web1.txt", "sha256": "a" * 64, "bytes": 10, "encoding": "ascii", "status": "done", "reason": "",
+            "matches": 2,
         }  # fmt: skip
         assert run["files"][1]["reason"] == "empty file"
         assert run["rules"] == [
@@ -256,7 +257,8 @@ class TestRunJson:
 def test_partial_results_have_names_of_their_own() -> None:
     scan = result(hits(SSH, "a"), partial=True)
     assert set(written(scan, "xlsx", "jsonl", "csv", "sarif")) == {
-        "Linux.partial.xlsx", "results.partial.jsonl", "results.partial.csv", "results.partial.sarif", "run.partial.json",
+        "Linux.partial.xlsx", "results.partial.jsonl", "results.partial.csv", "results.partial.sarif",
+        "run.partial.json",
     }  # fmt: skip
     assert set(written(scan, "jsonl")) < set(all_names())
     assert json.loads(written(scan)["run.partial.json"])["partial"] is True

@@ -1,4 +1,4 @@
-"""Scans as fanwise runs: files in order, outputs with the same bytes for any number of workers, resume, cache, services."""
+"""Scans as fanwise runs: files in order, the same bytes for any number of workers, resume, cache, services."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class TestScanning:
         for file in scan(samples, rules).files:
             data = (samples / file.path).read_bytes()
             plain = auditscan.scan_text(data.decode(), rules)
-            assert [(h.rule.name, list(h.matches)) for h in file.hits] == [(h.rule.name, list(h.matches)) for h in plain]
+            assert [(h.rule.name, list(h.matches)) for h in file.hits] == [
+                (h.rule.name, list(h.matches)) for h in plain
+            ]
             assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
     def test_what_cannot_be_searched_says_why_and_costs_nobody_else(self, samples: Path, rules: RuleSet) -> None:
@@ -107,7 +109,9 @@ class TestScanning:
 
     def test_a_named_encoding_holds_for_all(self, tmp_path: Path, rules: RuleSet) -> None:
         (tmp_path / "a.txt").write_bytes(LINUX + b"caf\xe9")
-        assert statuses(scan(tmp_path, rules, encoding="utf-8")) == {"a.txt": "failed: not utf-8: unexpected end of data at byte 24"}
+        assert statuses(scan(tmp_path, rules, encoding="utf-8")) == {
+            "a.txt": "failed: not utf-8: unexpected end of data at byte 24"
+        }
         assert scan(tmp_path, rules, encoding="latin-1").files[0].encoding == "latin-1"
 
     def test_a_pattern_without_end_costs_its_rule_in_that_file(self, tmp_path: Path) -> None:
@@ -220,7 +224,9 @@ class TestResume:
         assert digests(tmp_path / "resumed") == digests(tmp_path / "fresh")
 
     @pytest.mark.parametrize("kept", range(7))
-    def test_any_part_of_a_journal_gives_the_same_outputs(self, samples: Path, rules: RuleSet, tmp_path: Path, kept: int) -> None:
+    def test_any_part_of_a_journal_gives_the_same_outputs(
+        self, samples: Path, rules: RuleSet, tmp_path: Path, kept: int
+    ) -> None:
         journal = tmp_path / "journal"
         whole = scan(samples, rules, resume=journal)
         auditscan.write(whole, tmp_path / "whole", formats=["jsonl", "xlsx"], workers=1, progress="none")
@@ -287,7 +293,9 @@ class TestCache:
             shelf[key] = shelf[key][:-3]
         assert scan(samples, rules, cache=shelf).cached == 0
 
-    def test_nothing_is_kept_unless_asked_for(self, samples: Path, rules: RuleSet, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_nothing_is_kept_unless_asked_for(
+        self, samples: Path, rules: RuleSet, tmp_path: Path, monkeypatch: Any
+    ) -> None:
         monkeypatch.setenv("FANWISE_CACHE_DIR", str(tmp_path / "cache"))
         scan(samples, rules)
         assert not (tmp_path / "cache").exists()
@@ -325,7 +333,9 @@ class TestService:
         return False
 
     @pytest.mark.process
-    def test_one_warm_executor_serves_both_parts_and_is_closed(self, samples: Path, rules: RuleSet, tmp_path: Path) -> None:
+    def test_one_warm_executor_serves_both_parts_and_is_closed(
+        self, samples: Path, rules: RuleSet, tmp_path: Path
+    ) -> None:
         made: list[fanwise.Executor] = []
         [factory] = self.container(made)
         heard, output = Heard(), io.StringIO()
@@ -362,7 +372,9 @@ class TestService:
         """As a dependency-injection container does: each collaborator from a provider of its own."""
         output = io.StringIO()
         providers: dict[str, Callable[[], Any]] = {
-            "executor_factory": lambda: lambda workers, interrupts=None: fanwise.Executor(workers, interrupts=interrupts),
+            "executor_factory": lambda: (
+                lambda workers, interrupts=None: fanwise.Executor(workers, interrupts=interrupts)
+            ),
             "progress": Heard,
             "interrupts": lambda: InterruptPolicy(grace=0.0),
             "output": lambda: output,

@@ -51,7 +51,7 @@ def opened(scan: ScanResult, family: str = "Linux") -> Workbook:
 
 def rows(sheet: Worksheet, first: int, columns: int = 20) -> list[list[Any]]:
     return [
-        [value for value in row]
+        list(row)
         for row in sheet.iter_rows(min_row=first, max_col=columns, values_only=True)
         if any(value is not None for value in row)
     ]
@@ -73,7 +73,8 @@ class TestRuleSheet:
         assert [c.value for c in sheet[5]][:5] == ["web1", 2, "x", "", ""]
         facts = {sheet.cell(n, 7).value: sheet.cell(n, 8).value for n in range(3, 12)}
         assert facts == {
-            "Search Configuration:": "", "Name:": "ssh", "Total Results:": 2, "Unique Systems:": 1, "Max Results:": "Unlimited",
+            "Search Configuration:": "", "Name:": "ssh", "Total Results:": 2, "Unique Systems:": 1,
+            "Max Results:": "Unlimited",
             "Only Matching:": "No", "Unique Results:": "No", "Full Scan:": "No", "Extracted Fields:": "key, value",
         }  # fmt: skip
 
@@ -173,10 +174,13 @@ class TestSystems:
         assert sheet["A1"].value == "Systems Summary (1 systems discovered)"
         assert rows(sheet, 2, 12) == [
             [
-                "System Name", "OS Family", "Producer", "Producer Version", "Linux Family", "OS Pretty Name", "OS Version",
-                "Product Name", "Release ID", "Current Build", "File Path", "File Encoding",
+                "System Name", "OS Family", "Producer", "Producer Version", "Linux Family", "OS Pretty Name",
+                "OS Version", "Product Name", "Release ID", "Current Build", "File Path", "File Encoding",
             ],
-            ["web1", "Linux", "KPNIXAUDIT", "0.6.22", "deb", "Ubuntu 22.04", "22.04", "N/A", "N/A", "N/A", "a/web1.txt", "ascii"],
+            [
+                "web1", "Linux", "KPNIXAUDIT", "0.6.22", "deb", "Ubuntu 22.04", "22.04", "N/A", "N/A", "N/A",
+                "a/web1.txt", "ascii",
+            ],
         ]  # fmt: skip
 
 
