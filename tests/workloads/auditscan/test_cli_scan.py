@@ -65,6 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+MAIN = "import sys; from fanwise.cli import main; sys.exit(main())"
 SCAN = ("scan", "audit", "--rules", "rules.yaml", "--out", "out", "-p", "1", "--progress", "none")
 
 
@@ -459,7 +460,7 @@ class TestInterrupts:
             "60",
             *more,
         ]
-        return subprocess.Popen([sys.executable, "-m", "fanwise", *words], env=environment, stderr=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, "-c", MAIN, *words], env=environment, stderr=subprocess.PIPE)
 
     def slow_files(self) -> None:
         """One file that takes for ever, and two that do not; those are larger, so they come first."""

@@ -150,7 +150,8 @@ class _Scanner:
         work = ScanFile(session.rules, session.reading)
         where: dict[str, Any] = {"executor": self.lease.get(workers), "progress": part}
         try:
-            for outcome in fanwise.stream(work, paths, ordered=False, on_error="return", **where):
+            # One file a message: what is finished is told at once, so it is in the journal whatever comes after.
+            for outcome in fanwise.stream(work, paths, ordered=False, on_error="return", chunk_size=1, **where):
                 session.keep(pending[outcome.index], outcome)
         except KeyboardInterrupt as stop:
             run = getattr(stop, "run", None)
