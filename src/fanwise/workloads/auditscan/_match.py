@@ -52,6 +52,8 @@ class Matcher:
         self._delimiter = compiled(rule.rs_delimiter, 0) if rule.rs_delimiter else None
         self._clean = clean if compat else clean_end
         self._columns = _captured(rule, compat)
+        self._empty = dict.fromkeys(self._columns, "")
+        self._wanted = frozenset(rule.field_list)
         self._groups = tuple(name for name in self._columns if name in self._pattern.groupindex)
 
     def rows(self, texts: Sequence[str], numbers: Iterable[int]) -> list[Row]:
@@ -78,11 +80,9 @@ class Matcher:
                     return
 
     def _fields(self, match: re.Match[str]) -> Fields:
-        tidy = self._clean
-        values = dict.fromkeys(self._columns, "")
+        tidy, values = self._clean, self._empty.copy()
         for name in self._groups:
-            value = match[name]
-            if value:
+            if value := match[name]:
                 values[name] = tidy(value)
         return self._merged(values)
 
@@ -110,7 +110,7 @@ class Matcher:
     def _is_finished(self, record: _Record, line: str) -> bool:
         if self._delimiter is not None:
             return self._delimiter.search(line) is not None
-        return all(name in record.groups for name in self.rule.field_list)
+        return self._wanted <= record.groups.keys()
 
     def _row(self, record: _Record) -> Row:
         groups, tidy = record.groups, self._clean

@@ -12,7 +12,7 @@ import os.path
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fanwise.errors import InputError, UsageError
@@ -34,6 +34,7 @@ from fanwise.workloads.auditscan._yaml import Mapping, Node, Scalar, YamlProblem
 __all__ = ["assemble", "digest_of", "only", "strict"]
 
 Read = Callable[[str], str]
+_DECIDING = tuple(f.name for f in fields(Rule) if f.compare and f.name != "line")
 _FLAGS = ("only_matching", "unique", "full_scan")
 
 
@@ -72,8 +73,12 @@ def assemble(paths: Sequence[str], root: str, read: Read, *, compat: str | None)
 
 def digest_of(rules: Iterable[Rule]) -> str:
     """SHA-256 over everything of the rules but where they stand."""
-    told = [{k: v for k, v in asdict(rule).items() if k not in {"line", "given", "inherited"}} for rule in rules]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    told = [[getattr(rule, name) for name in _DECIDING] for rule in rules]
+    return hashlib.sha256(json.dumps(told, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: Any) -> list[Any]:
+    return [getattr(value, name.name) for name in fields(value)]
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
-from fanwise.workloads.auditscan._cells import attribute, cell_xml, column_letters
+from fanwise.workloads.auditscan._cells import attribute, cell_xml, column_letters, is_plain
 from fanwise.workloads.auditscan._styles import Style
 from fanwise.workloads.auditscan._zip import Deflated, deflate
 
@@ -19,6 +19,11 @@ _TOLD_CUTS = 20
 
 Cell = str | int
 Row = tuple[Cell, ...]
+
+_CELL = {
+    str: f'<c r="%s%%d" s="{Style.DATA}" t="inlineStr"><is><t xml:space="preserve">%%s</t></is></c>',
+    int: f'<c r="%s%%d" s="{Style.DATA}"><v>%%d</v></c>',
+}
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -99,6 +104,11 @@ class _Writer:
     sheet: Sheet
     cuts: int = 0
     first_cuts: list[str] = field(default_factory=list)
+    _templates: dict[tuple[type, ...], str] = field(default_factory=dict)
+    _letters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._letters = tuple(map(column_letters, range(1, len(self.sheet.columns) + 1)))
 
     def document(self, rows: Iterable[Row]) -> Iterator[str]:
         sheet = self.sheet
@@ -133,7 +143,7 @@ class _Writer:
         longest = [len(name) for name in self.sheet.columns]
         for batch in _batches(rows):
             for n, column in enumerate(zip(*batch, strict=True)):
-                longest[n] = max(longest[n], *(len(str(cell)) for cell in column))
+                longest[n] = max(longest[n], max(map(len, map(str, column))))
         return [min(max(n + 2, self.sheet.least_width), 50) for n in longest]
 
     def _side_widths(self) -> list[int]:
@@ -163,19 +173,35 @@ class _Writer:
         return {n: self._cell(label, n, a, Style.LABEL) + self._cell(value, n, b, Style.DATA) for n, (a, b) in pairs}
 
     def _data(self, rows: Iterable[Row], side: dict[int, str]) -> Iterator[str]:
-        letters = [column_letters(n) for n in range(1, len(self.sheet.columns) + 1)]
-        plain = [Style.DATA] * len(letters)
-        styles = iter(self.sheet.row_styles)
-        number, cell = self.sheet.header_row, self._cell
+        number, row_xml = self.sheet.header_row, self._styled_row if self.sheet.row_styles else self._row
         for batch in _batches(rows):
             out = []
             for row in batch:
                 number += 1
-                cells = "".join(map(cell, letters, [number] * len(row), row, next(styles, plain)))
-                height = _height(row)
-                more = side.pop(number, "") if side else ""
-                out.append(f'<row r="{number}" ht="{height}" customHeight="1">{cells}{more}</row>')
+                out.append(row_xml(number, row, side.pop(number, "") if side else ""))
             yield "".join(out)
+
+    def _row(self, number: int, row: Row, more: str) -> str:
+        """A row of plain cells. Most rows need no escaping: one test of all texts, then one template for all cells."""
+        texts = "".join(map(str, row))
+        if not is_plain(texts):
+            return self._any_row(number, row, repeat(Style.DATA), more)
+        cells = chain.from_iterable(zip(repeat(number), row, strict=False))
+        return self._template(row) % (number, *cells, more)
+
+    def _template(self, row: Row) -> str:
+        kinds = tuple(map(type, row))
+        if kinds not in self._templates:
+            cells = (_CELL[kind] % column_letters(n) for n, kind in enumerate(kinds, 1))
+            self._templates[kinds] = f'<row r="%d" ht="15" customHeight="1">{"".join(cells)}%s</row>'
+        return self._templates[kinds]
+
+    def _styled_row(self, number: int, row: Row, more: str) -> str:
+        return self._any_row(number, row, self.sheet.row_styles[number - self.sheet.header_row - 1], more)
+
+    def _any_row(self, number: int, row: Row, styles: Iterable[int], more: str) -> str:
+        cells = map(self._cell, self._letters, repeat(number), row, styles)
+        return f'<row r="{number}" ht="{_height(row)}" customHeight="1">{"".join(cells)}{more}</row>'
 
     def _cell(self, column: str, row: int, value: Cell, style: int) -> str:
         if isinstance(value, int):
