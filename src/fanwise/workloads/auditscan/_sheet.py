@@ -143,7 +143,8 @@ class _Writer:
         longest = [len(name) for name in self.sheet.columns]
         for batch in _batches(rows):
             for n, column in enumerate(zip(*batch, strict=True)):
-                longest[n] = max(longest[n], max(map(len, map(str, column))))
+                widest = max(map(len, map(str, column)))
+                longest[n] = max(longest[n], widest)
         return [min(max(n + 2, self.sheet.least_width), 50) for n in longest]
 
     def _side_widths(self) -> list[int]:
