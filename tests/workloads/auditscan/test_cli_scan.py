@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -436,72 +435,3 @@ def test_checking_loads_nothing_heavy(place: Path) -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False).returncode == 0
     )
-
-
-@needs_verbs
-@pytest.mark.faults
-@pytest.mark.process
-class TestInterrupts:
-    """Real signals to a real process; results are those of a run that nobody disturbed."""
-
-    def start(self, *more: str) -> subprocess.Popen[bytes]:
-        source = Path(auditscan.__file__).parents[3]
-        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONUNBUFFERED": "1"}
-        words = [
-            "scan",
-            "audit",
-            "--rules",
-            "rules.yaml",
-            "--out",
-            "out",
-            "--format",
-            "jsonl",
-            "--rule-timeout",
-            "60",
-            *more,
-        ]
-        return subprocess.Popen([sys.executable, "-c", MAIN, *words], env=environment, stderr=subprocess.PIPE)
-
-    def slow_files(self) -> None:
-        """One file that takes for ever, and two that do not; those are larger, so they come first."""
-        for name in ("web1", "db1"):
-            with Path(f"audit/{name}.txt").open("ab") as file:
-                file.write(b"padding\n" * 20)
-        Path("rules.yaml").write_text("evil: {regex: '^(x+x+)+y'}\nssh: {regex: PermitRootLogin}\n")
-        Path("audit/slow.txt").write_bytes(LINUX + b"x" * 60)
-
-    @pytest.mark.parametrize(("signal_number", "workers"), [(2, "1"), (2, "2"), (15, "2")])
-    def test_what_is_finished_is_kept_and_resumed(self, place: Path, signal_number: int, workers: str) -> None:
-        self.slow_files()
-        process = self.start("-p", workers, "--backend", "process")
-        wait_for(
-            lambda: (
-                len(list(Path("out/.fanwise-scan").glob("*.scan"))) == 2
-                if Path("out/.fanwise-scan").exists()
-                else False
-            )
-        )
-        process.send_signal(signal_number)
-        _, said = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert b"Interrupted: 2 of 3 files are kept. Continue with: fanwise scan" in said
-        run = json.loads(Path("out/run.partial.json").read_text())
-        assert {f["path"]: f["status"] for f in run["files"]} == {
-            "db1.txt": "done",
-            "slow.txt": "unfinished",
-            "web1.txt": "done",
-        }
-        assert len(Path("out/results.partial.jsonl").read_text().splitlines()) == 2
-        Path("audit/slow.txt").write_bytes(LINUX + b"xxy")
-        process = self.start("-p", workers, "--resume")
-        assert process.wait(60) == 0
-        process.communicate()
-        assert json.loads(Path("out/run.json").read_text())["resumed"] == 2
-        assert sorted(os.listdir("out")) == ["results.jsonl", "run.json"]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
