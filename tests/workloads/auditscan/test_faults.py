@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     audit = tmp_path / "audit"
     audit.mkdir()
     for name in ("db1", "web1"):
-        (audit / f"{name}.txt").write_bytes(LINUX + b"PermitRootLogin no\n" * 20)
+        (audit / f"{name}.txt").write_bytes(LINUX + name.encode() + b"\nPermitRootLogin no" * 20)
     (audit / "slow.txt").write_bytes(EVIL)
     (tmp_path / "rules.yaml").write_text("evil: {regex: '^(x+x+)+y'}\nssh: {regex: PermitRootLogin, max_results: 1}\n")
     return tmp_path
@@ -56,7 +56,9 @@ def scan(*more: str) -> Iterator[subprocess.Popen[bytes]]:
         "process",
         *more,
     ]
-    with subprocess.Popen([sys.executable, "-c", MAIN, *words], env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, *words, *more], env=environment, stderr=subprocess.PIPE
+    ) as process:
         try:
             yield process
         finally:
