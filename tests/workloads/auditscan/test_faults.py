@@ -40,25 +40,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def scan(*more: str) -> Iterator[subprocess.Popen[bytes]]:
+def scan(*more: str, rule_timeout: int = 60) -> Iterator[subprocess.Popen[bytes]]:
     """The command in a process of its own; nothing of it is left at the end."""
     environment = {**os.environ, "PYTHONPATH": str(Path(auditscan.__file__).parents[3])}
-    words = [
-        "scan",
-        "audit",
-        "--rules",
-        "rules.yaml",
-        "--out",
-        "out",
-        "--format",
-        "jsonl",
-        "--backend",
-        "process",
-        *more,
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-c", MAIN, *words, *more], env=environment, stderr=subprocess.PIPE
-    ) as process:
+    words = ["scan", "audit", "--rules", "rules.yaml", "--out", "out", "--format", "jsonl", "--backend", "process"]
+    words += ["--rule-timeout", str(rule_timeout), *more]
+    with subprocess.Popen([sys.executable, "-c", MAIN, *words], env=environment, stderr=subprocess.PIPE) as process:
         try:
             yield process
         finally:
@@ -84,21 +71,29 @@ def workers_at_work(process: subprocess.Popen[bytes]) -> list[int]:
     """Workers that use a processor now."""
     found = []
     for task in Path(f"/proc/{process.pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "R":
-                found.append(int(child))
+        found += [int(child) for child in (task / "children").read_text().split() if is_at_work(child)]
     return found
 
 
-def kill_a_worker(process: subprocess.Popen[bytes]) -> None:
-    wait_for(lambda: bool(workers_at_work(process)))
-    os.kill(workers_at_work(process)[0], signal.SIGKILL)
+def is_at_work(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except OSError:  # it has gone
+        return False
+
+
+def kill_a_worker(process: subprocess.Popen[bytes], but: int = 0) -> int:
+    """Kill a worker that is at work, and not the one that was killed before."""
+    at_work: list[int] = []
+    wait_for(lambda: at_work.extend(pid for pid in workers_at_work(process) if pid != but) or bool(at_work))
+    os.kill(at_work[0], signal.SIGKILL)
+    return at_work[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGINT, "2"), (signal.SIGTERM, "2")])
 def test_an_interrupt_keeps_what_is_finished_and_resume_does_the_rest(place: Path, number: int, workers: str) -> None:
-    with scan("-p", workers, "--rule-timeout", "60") as process:
+    with scan("-p", workers) as process:
         wait_for(lambda: finished_files() == 2)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
@@ -121,7 +116,7 @@ def test_an_interrupt_keeps_what_is_finished_and_resume_does_the_rest(place: Pat
 
 @pytest.mark.slow
 def test_kill_9_loses_at_most_the_files_in_flight(place: Path) -> None:
-    with scan("-p", "2", "--rule-timeout", "60") as process:
+    with scan("-p", "2") as process:
         wait_for(lambda: finished_files() == 2)
         process.kill()
         process.communicate(timeout=60)
@@ -134,7 +129,7 @@ def test_kill_9_loses_at_most_the_files_in_flight(place: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_once_costs_nothing(place: Path) -> None:
-    with scan("-p", "2", "--rule-timeout", "4") as process:
+    with scan("-p", "2", rule_timeout=4) as process:
         wait_for(lambda: finished_files() == 2)
         kill_a_worker(process)
         _, said = process.communicate(timeout=60)
@@ -145,10 +140,9 @@ def test_a_worker_that_is_killed_once_costs_nothing(place: Path) -> None:
 
 @pytest.mark.slow
 def test_a_file_that_loses_two_workers_fails_alone(place: Path) -> None:
-    with scan("-p", "2", "--rule-timeout", "60") as process:
+    with scan("-p", "2") as process:
         wait_for(lambda: finished_files() == 2)
-        kill_a_worker(process)
-        kill_a_worker(process)
+        kill_a_worker(process, but=kill_a_worker(process))
         _, said = process.communicate(timeout=60)
         assert process.returncode == 3, said.decode()
     assert status_of_files() == {"db1.txt": "done", "slow.txt": "failed", "web1.txt": "done"}
