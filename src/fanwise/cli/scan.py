@@ -173,10 +173,11 @@ class _Scan:
         )
         return replace(result, seconds=time.perf_counter() - self.began)
 
-    def _cache(self) -> Any:
+    def _cache(self) -> Path | None:
         """Audit files are confidential: only a cache that was asked for by name is used."""
         source = click.get_current_context().get_parameter_source("cache_dir")
-        return self.options.cache() if source is ParameterSource.COMMANDLINE else None
+        wanted = source is ParameterSource.COMMANDLINE and not self.options.no_cache
+        return self.options.cache_dir if wanted else None
 
     def _write(self, service: ScanService, result: ScanResult) -> list[Path]:
         return service.write(result, self.own["out"], self.formats, workers=self.options.parallel, force=True)

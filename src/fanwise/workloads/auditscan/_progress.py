@@ -34,7 +34,7 @@ class Part:
         self._sums = list(accumulate(weights, initial=0))
         self.report: RunReport | None = None
 
-    def start(self, total: int | None, label: str) -> None:  # noqa: ARG002 - the part has its own total and label
+    def start(self, total: int | None, label: str) -> None:
         """Begin the part."""
         if self._display is not None:
             self._display.start(self._sums[-1], self._label)

@@ -101,7 +101,7 @@ class Borrowed:
 
     executor: fanwise.Executor
 
-    def get(self, workers: int | None) -> fanwise.Executor:  # noqa: ARG002 - it has the workers it has
+    def get(self, workers: int | None) -> fanwise.Executor:
         return self.executor
 
     def close(self) -> None:
