@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,7 +83,14 @@ def test_matches_from_anywhere_become_the_same_rows() -> None:
     assert [Match(**row) for row in row_values(raw_rows(plain))] == list(plain)
     spooled = matches(Found(0, [(1, "a", {"x": "y"})]))
     assert raw_rows(spooled) == raw_rows(plain[:1])
-    assert row_values(b"") == []
+    assert list(row_values(b"")) == []
+
+
+@pytest.mark.parametrize("piece", [0, 1, 40, 41, 42, 10_000])
+def test_rows_are_the_same_in_pieces_of_any_size(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fanwise.workloads.auditscan._spool._PIECE", piece)
+    _, body = spool([Found(0, [(n, "x" * n, {"k": "\n"}) for n in range(1, 20)])])
+    assert [(row["line"], len(row["text"])) for row in row_values(body)] == [(n, n) for n in range(1, 20)]
 
 
 SPOOLED = Spooled("a" * 64, 12, "utf-8", System("", "Linux", "KPNIXAUDIT", "0.6"), body=b'{"line":1}\n')

@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 
+_PIECE = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Where the rows of one rule are in the body of a spooled file."""
@@ -93,10 +96,13 @@ def prefixed(rows: bytes, prefix: bytes) -> bytes:
     return prefix + rows[1:].replace(b"\n{", b"\n" + prefix) if rows else b""
 
 
-def row_values(rows: bytes) -> list[dict[str, Any]]:
-    """Rows as the objects they are: line, text, fields, missing."""
-    values: list[dict[str, Any]] = json.loads(b"[" + rows[:-1].replace(b"\n", b",") + b"]") if rows else []
-    return values
+def row_values(rows: bytes) -> Iterator[dict[str, Any]]:
+    """Rows as the objects they are (line, text, fields, missing); a megabyte of them is in memory at a time."""
+    start = 0
+    while start < len(rows):
+        end = rows.find(b"\n", start + _PIECE) + 1 or len(rows)
+        yield from json.loads(b"[" + rows[start : end - 1].replace(b"\n", b",") + b"]")
+        start = end
 
 
 class SpooledMatches(Sequence[Match]):

@@ -103,8 +103,8 @@ class Writer:
         for number, (name, hits) in enumerate(zip(rule_ids(self.result.rules.rules), by_rule, strict=True)):
             for source, one in hits:
                 rows = row_values(raw_rows(one.matches))
-                if rows:
-                    results = ",".join(sarif_result(name, number, one.rule, source, row) for row in rows)
+                results = ",".join(sarif_result(name, number, one.rule, source, row) for row in rows)
+                if results:
                     file.write(comma + results.encode())
                     comma = b","
         file.write(after.encode())
