@@ -173,3 +173,37 @@ def test_valid_utf8_is_read_as_such(text: str) -> None:
     if data[:2] == b"\x1f\x8b":
         return
     assert decode(data).text == Decoded.of(text).text
+
+
+class TestThresholds:
+    """Where text without a mark is taken for UTF-16: at least 30 % zeros in one half of the bytes, below 5 % in the other."""
+
+    def made(self, zeros_even: int, zeros_odd: int, pairs: int = 100) -> bytes:
+        return b"".join(
+            (b"\0" if n < zeros_even else b"a") + (b"\0" if n >= pairs - zeros_odd else b"b") for n in range(pairs)
+        )
+
+    @pytest.mark.parametrize(
+        ("even", "odd", "encoding"),
+        [(30, 0, "utf-16-be"), (0, 30, "utf-16-le"), (30, 4, "utf-16-be"), (4, 30, "utf-16-le"), (100, 0, "utf-16-be")],
+    )
+    def test_enough_zeros_in_one_half(self, even: int, odd: int, encoding: str) -> None:
+        assert decode(self.made(even, odd)).encoding == encoding
+
+    @pytest.mark.parametrize(("even", "odd"), [(29, 0), (0, 29), (30, 5), (5, 30), (50, 50), (1, 0)])
+    def test_too_few_or_in_both(self, even: int, odd: int) -> None:
+        with pytest.raises(NotText, match="binary file"):
+            decode(self.made(even, odd))
+
+    def test_only_the_first_four_kilobytes_are_asked(self) -> None:
+        assert decode(b"plain text " * 900 + "wide".encode("utf-16-le") * 3000).encoding == "ascii"
+
+    def test_only_the_first_eight_kilobytes_are_asked_for_zeros(self) -> None:
+        with pytest.raises(NotText, match="binary file"):
+            decode(b"a" * 8191 + b"\0" + b"a" * 100)
+        assert decode(b"a" * 8192 + b"\0" + b"a" * 100).encoding == "ascii"
+
+    def test_a_single_byte_is_text(self) -> None:
+        assert decode(b"a").text == "a"
+        with pytest.raises(NotText, match="binary file"):
+            decode(b"\0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -346,3 +347,85 @@ def test_a_link_doubles_apostrophes() -> None:
 def test_matches_may_come_from_anywhere() -> None:
     scan = result(RuleHits(SSH, [Match(5, "a", {"value": "v"})]))
     assert [c.value for c in opened(scan).worksheets[2][4]][:5] == ["web1", 5, "a", "", "v"]
+
+
+texts = st.text("ab=<&>\"'_x0041 \n\té", max_size=8)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=6),
+    st.sampled_from(["Network", "Users", "", "Ünïcode"]),
+)
+def test_what_is_written_is_read_back(found: list[tuple[str, str, str]], topic: str) -> None:
+    rule = Rule("r", "x", field_list=("key", "value"), topic=topic or None, comment="c\nd")
+    sheet = opened(result(hits(rule, *((text, {"key": key, "value": value}) for text, key, value in found))))["r"]
+    back = [[cell.value or "" for cell in row[:5]] for row in sheet.iter_rows(min_row=4, max_row=3 + len(found))]
+    wanted = [["web1", number, *(escaped(text) for text in row)] for number, row in enumerate(found, 1)]
+    assert back == wanted
+
+
+def escaped(text: str) -> str:
+    """As a reader sees it that does not undo Excel's own escape of ``_x0041_``."""
+    return re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", text)
+
+
+class TestSheetParts:
+    def parts(self, scan: ScanResult) -> ET.Element:
+        with zipfile.ZipFile(io.BytesIO(workbooks(scan)["Linux"])) as archive:
+            return ET.fromstring(archive.read("xl/worksheets/sheet3.xml"))
+
+    def named(self, root: ET.Element, name: str) -> ET.Element:
+        found = root.find(f"{{http://schemas.openxmlformats.org/spreadsheetml/2006/main}}{name}")
+        assert found is not None, name
+        return found
+
+    def test_come_in_the_order_that_excel_insists_on(self) -> None:
+        root = self.parts(result(hits(SSH, ("a", {"key": "b"}))))
+        names = [element.tag.rpartition("}")[2] for element in root]
+        order = [
+            "sheetPr", "dimension", "sheetViews", "sheetFormatPr", "cols", "sheetData", "mergeCells", "pageMargins", "tableParts",
+        ]  # fmt: skip
+        assert names == order
+
+    def test_the_dimension_holds_every_cell(self) -> None:
+        for count in (0, 1, 30):
+            root = self.parts(result(hits(SSH, *["x"] * count)))
+            area = self.named(root, "dimension").get("ref")
+            last = area.rpartition(":")[2]
+            cells = [cell.get("r") for row in self.named(root, "sheetData") for cell in row]
+            column = max(re.sub(r"\d", "", cell) for cell in cells)
+            row = max(int(re.sub(r"\D", "", cell)) for cell in cells)
+            assert last == f"{column}{row}"
+
+    def test_rows_and_cells_ascend(self) -> None:
+        root = self.parts(result(hits(SSH, *["x"] * 20)))
+        rows_found = list(self.named(root, "sheetData"))
+        numbers = [int(row.get("r")) for row in rows_found]
+        assert numbers == sorted(set(numbers))
+        for row in rows_found:
+            columns = [re.sub(r"\d", "", cell.get("r")) for cell in row]
+            assert columns == sorted(columns)
+            assert all(cell.get("r").endswith(row.get("r")) for cell in row)
+
+    def test_every_column_has_a_width_between_10_and_50(self) -> None:
+        root = self.parts(result(hits(SSH, ("y" * 400, {"key": "k", "value": "v" * 30}))))
+        widths = [float(column.get("width")) for column in self.named(root, "cols")]
+        assert widths[:5] == [13, 13, 50, 10, 32]
+        assert all(10 <= width <= 50 for width in widths)
+
+
+def test_topics_share_their_colours_between_summary_and_tabs() -> None:
+    rules = [Rule(f"r{n}", "x", sheet=f"{n:02}", topic=f"T{n % 3}") for n in range(6)]
+    book = opened(result(*(hits(rule) for rule in rules)))
+    tabs = [sheet.sheet_properties.tabColor.rgb for sheet in book.worksheets[2:]]
+    tints = [book["Summary"].cell(n, 1).fill.fgColor.rgb for n in range(3, 9)]
+    assert len(set(tabs)) == len(set(tints)) == 3
+    assert [tabs.index(tab) for tab in tabs] == [tints.index(tint) for tint in tints]
+
+
+def test_more_topics_than_colours_go_around() -> None:
+    summary = opened(result(*(hits(Rule(f"r{n:02}", "x", topic=f"{n:02}")) for n in range(14))))["Summary"]
+    tints = [summary.cell(n, 1).fill.fgColor.rgb for n in range(3, 17)]
+    assert tints[12:] == tints[:2]
+    assert len(set(tints)) == 12
