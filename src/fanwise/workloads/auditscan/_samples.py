@@ -1,24 +1,188 @@
-"""Made-up audit files of any size in the layout of the collection scripts: the same seed gives the same bytes."""
+"""Made-up audit files of any size in the layout of the collection scripts: the same seed gives the same bytes.
+
+A template has one line a line of the file, under the name of its section. ``{a|b}`` is one of the words, ``{2..9}`` a
+whole number, and a line that begins with ``30%`` is there in so many of a hundred files.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from itertools import chain
+import re
+from collections.abc import Iterator
 
 __all__ = ["FAMILIES_IN_TURN", "sample"]
 
 FAMILIES_IN_TURN = ("Linux", "Windows", "Darwin")
 
-Section = tuple[str, Iterator[str]]
-Head = Callable[[str, random.Random], Iterator[str]]
-MakeSection = Callable[[random.Random], Section]
-Filler = tuple[str, Callable[[random.Random], str]]
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+_RELEASE = "System_VersionInformation::/etc/os-release::"
 
-_USERS = ("root", "admin", "backup", "deploy", "mallory", "trent", "service", "kiosk")
-_WORDS = ("openssl", "curl", "nginx", "sudo", "bash", "zlib", "systemd", "python3", "glibc", "rsync", "vim", "tar")
-_UNITS = ("sshd", "nginx", "crond", "chronyd", "rsyslog", "telnet", "cups", "dbus", "polkit")
-_SERVERS = ("ntp1.example.net", "ntp2.example.net", "time.example.org")
+_HEADS = {
+    "Linux": f"""\
+This report was generated Sat Nov 21 10:00:00 UTC 2026
+KPNIXVERSION: 0.6.{{8..23}}
+{_RELEASE}NAME="{{Ubuntu|Rocky Linux}}"
+{_RELEASE}PRETTY_NAME="{{Release 22.04.4 LTS|Release 9.3}}"
+""",
+    "Windows": """\
+System_PSDetails::KPWINVERSION: 0.4.8
+System_OSInfo::ProductName               : Windows Server {2022|2016} Standard
+System_OSInfo::ReleaseId                 : {2009|1607}
+System_OSInfo::CurrentBuild              : {20348|14393}
+System_OSInfo::UBR                       : {100..5999}
+""",
+    "Darwin": """\
+KPMACVERSION: 0.1.0
+System_VersionInformation::ProductName:		macOS
+System_VersionInformation::ProductVersion:		{13.6.1|14.2|10.15.7}
+System_VersionInformation::BuildVersion:		22G313
+""",
+}
+
+_SECTIONS = {
+    "Linux": """\
+[Script_Errors]
+30% lastlog: command not found
+[System_Packages]
+ii  openssl  3.0.{0..20}-{1..9}  amd64
+ii  curl  7.{60..90}.0-{1..9}  amd64
+ii  nginx  1.{18..26}.0-{1..9}  amd64
+sudo-1.9.{5..15}-{1..9}.el9.x86_64
+systemd-{249..256}-{1..9}.el9.x86_64
+glibc-2.{30..39}-{1..99}.el9.x86_64
+[System_Updates]
+openssl 3.0.2 -> 3.0.{3..20}{ security|}
+60% curl 7.81.0 -> 7.{82..90}.0{ security|}
+60% tar 1.34 -> 1.35
+[Services_Systemd]
+sshd.service  loaded active running OpenSSH server
+chronyd.service  loaded active running NTP client
+80% nginx.service  loaded active running web server
+40% telnet.service  loaded active running Telnet server
+40% cups.service  loaded active running printing
+[Users_Local]
+Name: root
+Uid: 0
+Shell: /bin/bash
+--
+Name: {admin|deploy}
+Uid: {1000..1009}
+Shell: {/bin/bash|/usr/sbin/nologin}
+40% Last login: never
+--
+Name: mallory
+Uid: {0|1010|1011}
+--
+[Users_Shadow]
+root:$6$hidden:19500:0:99999:7:::
+10% trent::19500:0:99999:7:::
+[Users_Sudoers]
+30% /etc/sudoers.d/deploy::deploy ALL=(ALL) NOPASSWD: ALL
+[Users_LoginDefs]
+PASS_MAX_DAYS   {90|365|99999}
+PASS_MIN_DAYS   0
+[Network_Ssh]
+PermitRootLogin {no|yes|prohibit-password}
+PasswordAuthentication {yes|no}
+Ciphers aes256-gcm@openssh.com
+[Network_Listening]
+tcp   LISTEN 0      128    {10.0.0.5|127.0.0.1}:22   10.0.0.9:*  users:(("sshd",pid={2..999},fd=3))
+tcp   LISTEN 0      128    {10.0.0.5|127.0.0.1}:5432   10.0.0.9:*  users:(("postgres",pid={2..999},fd=3))
+[Network_Sysctl]
+net.ipv4.ip_forward = {0|1}
+net.ipv4.conf.all.accept_redirects = {0|1}
+net.ipv6.conf.all.accept_source_route = {0|1}
+[Logging_Rsyslog]
+70% /etc/rsyslog.conf::*.* @@loghost.example.net
+[Time_Chrony]
+Reference ID    : C0A80001 (ntp{1|2}.example.net)
+Stratum         : {2..8}
+Leap status     : {Normal|Not synchronised}
+""",
+    "Windows": r"""
+[System_Hotfixes]
+HotFixID    : KB50{10000..99999}
+InstalledOn : {1..12}/{1..28}/2026
+-----
+Package_for_KB50{10000..99999}~31bf3856ad364e35
+Install Time : {1..12}/{1..28}/2026
+-----
+[Services_Windows]
+Name      : Spooler
+StartMode : {Auto|Manual}
+State     : {Running|Stopped}
+PathName  : C:\Windows\System32\spoolsv.exe
+Name      : Backup
+StartMode : Auto
+State     : Running
+PathName  : {"C:\Program Files\Backup\backup.exe"|C:\Program Files\Backup\backup.exe}
+[Users_Local]
+Name             : Administrator
+Enabled          : {True|False}
+PasswordRequired : True
+LastLogon        : 11/20/2026 8:00:00 AM
+
+Name             : Guest
+Enabled          : {False|True}
+PasswordRequired : {False|True}
+
+[Users_PasswordPolicy]
+Minimum password length:      {0|8|14}
+Lockout threshold:      {Never|5}
+[Network_Netstat]
+  TCP    10.0.0.5:445    10.0.0.9:0    LISTENING    {4..9999}
+  TCP    10.0.0.5:3389    10.0.0.9:0    LISTENING    {4..9999}
+[Network_Smb]
+EnableSMB1Protocol : {True|False|False}
+[Network_Firewall]
+Domain   {ON|OFF}
+Private   {ON|OFF}
+Public   {ON|OFF}
+[Logging_EventLogs]
+Security  {20480|1048576}  OverwriteAsNeeded
+System  20480  OverwriteAsNeeded
+[Time_W32tm]
+Source: {time.example.org|Local CMOS Clock}
+""",
+    "Darwin": """\
+[System_SoftwareUpdate]
+60% * Label: macOS Ventura 13.6.3-22G436
+[System_FileVault]
+FileVault is {On|Off}.
+[Services_Launchd]
+{1..9999}	0	com.apple.Finder
+{1..9999}	0	org.example.updater
+-	{0|78}	net.example.agent
+[Users_Admins]
+admin
+40% mallory
+[Network_Sharing]
+Remote Login: {On|Off}
+Screen Sharing: {On|Off}
+File Sharing: {On|Off}
+[Network_Firewall]
+Firewall is {enabled|disabled}. (State = 1)
+[Time_Sntp]
+Network Time: On
+Network Time Server: ntp{1|2}.example.net
+""",
+}
+
+_SESSION = (
+    "Nov {10..28} {10..23}:{10..59}:{10..59} host systemd[1]: Started session {1..99999} of user {root|admin|backup}."
+)
+_FAILED = (
+    "Nov {10..28} {10..23}:{10..59}:{10..59} host sshd[{100..9999}]: Failed password for {|invalid user }{root|guest}"
+)
+_EVENT = "Security {1..9999999} EventID {4624|4634|4672} account {root|admin|backup}"
+_QUIET = "2026-{10..12}-{10..28} {10..23}:10:00+00 mac softwareupdated[7]: Scan {1..99999} found nothing to do"
+_INSTALLED = '2026-{10..12}-{10..28} {10..23}:10:00+00 mac installd[9]: Installed "{curl|vim|nginx}" (1.{0..9})'
+
+_LOGS = {  # what a file is filled up with: a common line, and one of which there is one in a hundred
+    "Linux": ("Logging_Auth", _SESSION, _FAILED + " from 192.0.2.{1..254} port 22"),
+    "Windows": ("Logging_Security", _EVENT, "Security {1..9999999} EventID 4625 account {guest|mallory}"),
+    "Darwin": ("Logging_Install", _QUIET, _INSTALLED),
+}
 
 
 def sample(family: str, name: str, kilobytes: int = 64, seed: int = 0) -> bytes:
@@ -30,7 +194,7 @@ def sample(family: str, name: str, kilobytes: int = 64, seed: int = 0) -> bytes:
     name : str
         Host name in the file.
     kilobytes : int
-        Least size of the content; log sections are filled up to it.
+        Least size of the content; a log section is filled up to it.
     seed : int
 
     Returns
@@ -39,14 +203,19 @@ def sample(family: str, name: str, kilobytes: int = 64, seed: int = 0) -> bytes:
         UTF-8, with CRLF line ends for Windows.
     """
     rng = random.Random(f"{seed}/{family}/{name}")
-    head, sections, filler = _FAMILIES[family]
-    lines = [*head(name, rng)]
-    for section in sections:
-        lines += _framed(*section(rng))
+    lines = [f"System Report for {name}", *_expanded(_HEADS[family], rng)]
+    for section, content in _sections(_SECTIONS[family]):
+        lines += _framed(section, _expanded(content, rng))
+    log, common, rare = _LOGS[family]
     size = sum(map(len, lines)) + len(lines)
-    lines += _framed(*_filled(filler, rng, 1024 * kilobytes - size))
+    lines += _framed(log, _filling(common, rare, rng, 1024 * kilobytes - size, len(log) + 3))
     end = "\r\n" if family == "Windows" else "\n"
     return (end.join(lines) + end).encode()
+
+
+def _sections(template: str) -> Iterator[tuple[str, str]]:
+    parts = re.split(r"^\[(\w+)\]\n", template, flags=re.MULTILINE)
+    return zip(parts[1::2], parts[2::2], strict=True)
 
 
 def _framed(name: str, content: Iterator[str]) -> Iterator[str]:
@@ -56,269 +225,26 @@ def _framed(name: str, content: Iterator[str]) -> Iterator[str]:
     yield f"#[END]: {name}"
 
 
-def _filled(filler: Filler, rng: random.Random, size: int) -> tuple[str, Iterator[str]]:
-    name, line = filler
-
-    def content() -> Iterator[str]:
-        left = size
-        while left > 0:
-            text = line(rng)
-            left -= len(name) + len(text) + 3
-            yield text
-
-    return name, content()
-
-
-def _version(rng: random.Random) -> str:
-    return f"{rng.randrange(9)}.{rng.randrange(30)}.{rng.randrange(20)}"
-
-
-def _linux_head(name: str, rng: random.Random) -> Iterator[str]:
-    kind, pretty = rng.choice((("Ubuntu", "Ubuntu 22.04.4 LTS"), ("Rocky Linux", "Rocky Linux 9.3 (Blue Onyx)")))
-    release = "System_VersionInformation::/etc/os-release::"
-    yield f"System Report for {name}"
-    yield "This report was generated Sat Nov 21 10:00:00 UTC 2026"
-    yield f"KPNIXVERSION: 0.6.{rng.randrange(8, 24)}"
-    yield f'{release}NAME="{kind}"'
-    yield f'{release}PRETTY_NAME="{pretty}"'
-
-
-def _windows_head(name: str, rng: random.Random) -> Iterator[str]:
-    product, release, build = rng.choice(
-        (("Windows Server 2022 Standard", "2009", 20348), ("Windows Server 2016 Standard", "1607", 14393))
-    )
-    yield f"System Report for {name}"
-    yield "System_PSDetails::KPWINVERSION: 0.4.8"
-    yield f"System_OSInfo::ProductName               : {product}"
-    yield f"System_OSInfo::ReleaseId                 : {release}"
-    yield f"System_OSInfo::CurrentBuild              : {build}"
-    yield f"System_OSInfo::UBR                       : {rng.randrange(100, 6000)}"
-
-
-def _darwin_head(name: str, rng: random.Random) -> Iterator[str]:
-    yield f"System Report for {name}"
-    yield "KPMACVERSION: 0.1.0"
-    yield "System_VersionInformation::ProductName:\t\tmacOS"
-    yield f"System_VersionInformation::ProductVersion:\t\t{rng.choice(('13.6.1', '14.2', '10.15.7'))}"
-    yield "System_VersionInformation::BuildVersion:\t\t22G313"
-
-
-def _packages(rng: random.Random) -> Section:
-    lines = (f"ii  {word}  {_version(rng)}-{rng.randrange(9)}  amd64" for word in _WORDS)
-    rpms = (f"{word}-{_version(rng)}-{rng.randrange(1, 9)}.el9.x86_64" for word in _WORDS)
-    return "System_Packages", chain(lines, rpms)
-
-
-def _updates(rng: random.Random) -> Section:
-    marks = ("", " security")
-    return "System_Updates", (f"{w} {_version(rng)} -> {_version(rng)}{rng.choice(marks)}" for w in _WORDS[::2])
-
-
-def _units(rng: random.Random) -> Section:
-    running = [unit for unit in _UNITS if rng.random() < 0.8]
-    return "Services_Systemd", (f"{unit}.service  loaded active running {unit.title()} server" for unit in running)
-
-
-def _accounts(rng: random.Random) -> Section:
-    def lines() -> Iterator[str]:
-        for number, user in enumerate(_USERS):
-            yield f"Name: {user}"
-            yield f"Uid: {0 if user == 'mallory' and rng.random() < 0.3 else 1000 * bool(number) + number}"
-            yield f"Shell: {rng.choice(('/bin/bash', '/usr/sbin/nologin'))}"
-            yield from ["Last login: never"] * (rng.random() < 0.4)
-            yield "--"
-
-    return "Users_Local", lines()
-
-
-def _secrets(rng: random.Random) -> Section:
-    return "Users_Shadow", (
-        f"{user}:{'' if rng.random() < 0.05 else '$6$hidden'}:19500:0:99999:7:::" for user in _USERS
-    )
-
-
-def _sudoers(rng: random.Random) -> Section:
-    return "Users_Sudoers", (f"/etc/sudoers.d/{u}::{u} ALL=(ALL) NOPASSWD: ALL" for u in _USERS if rng.random() < 0.3)
-
-
-def _ageing(rng: random.Random) -> Section:
-    return "Users_LoginDefs", iter((f"PASS_MAX_DAYS   {rng.choice((90, 365, 99999))}", "PASS_MIN_DAYS   0"))
-
-
-def _ssh(rng: random.Random) -> Section:
-    root = rng.choice(("no", "yes", "prohibit-password"))
-    return "Network_Ssh", iter(
-        (f"PermitRootLogin {root}", "PasswordAuthentication yes", "Ciphers aes256-gcm@openssh.com")
-    )
-
-
-def _ports(rng: random.Random) -> Section:
-    def line(port: int) -> str:
-        address, process = rng.choice(("10.0.0.5", "127.0.0.1")), rng.choice(_UNITS)
-        return f'tcp   LISTEN 0      128    {address}:{port}   10.0.0.9:*  users:(("{process}",pid=7))'
-
-    return "Network_Listening", map(line, (22, 80, 443, 5432))
-
-
-def _sysctl(rng: random.Random) -> Section:
-    keys = ("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects", "net.ipv6.conf.all.accept_source_route")
-    return "Network_Sysctl", (f"{key} = {rng.randrange(2)}" for key in keys)
-
-
-def _rsyslog(rng: random.Random) -> Section:
-    return "Logging_Rsyslog", iter(["/etc/rsyslog.conf::*.* @@loghost.example.net"] * (rng.random() < 0.7))
-
-
-def _chrony(rng: random.Random) -> Section:
-    status = rng.choice(("Normal", "Not synchronised"))
-    source = rng.choice(_SERVERS)
-    return "Time_Chrony", iter(
-        (
-            f"Reference ID    : C0A80001 ({source})",
-            f"Stratum         : {rng.randrange(2, 9)}",
-            f"Leap status     : {status}",
-        )
-    )
-
-
-def _auth_line(rng: random.Random) -> str:
-    clock = f"Nov {rng.randrange(1, 29):2} {rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}"
-    if rng.random() < 0.02:
-        invalid = rng.choice(("", "invalid user "))
-        who = invalid + rng.choice(_USERS)
-        return f"{clock} host sshd[{rng.randrange(9999)}]: Failed password for {who} from 192.0.2.7 port 22"
-    return f"{clock} host systemd[1]: Started session {rng.randrange(10**6)} of user {rng.choice(_USERS)}."
-
-
-def _hotfixes(rng: random.Random) -> Section:
-    def lines() -> Iterator[str]:
-        for number in range(6):
-            date = f"{rng.randrange(1, 13)}/{rng.randrange(1, 29)}/2026"
-            if number % 2:
-                yield from (f"HotFixID    : KB50{rng.randrange(10**4, 10**5)}", f"InstalledOn : {date}")
-            else:
-                yield from (f"Package_for_KB50{rng.randrange(10**4, 10**5)}~31bf3856ad364e35", f"Install Time : {date}")
-            yield "-----"
-
-    return "System_Hotfixes", lines()
-
-
-def _windows_services(rng: random.Random) -> Section:
-    def lines() -> Iterator[str]:
-        for name in ("Spooler", "W32Time", "Agent", "Backup"):
-            path = rng.choice((rf"C:\Program Files\{name}\{name}.exe", rf'"C:\Program Files\{name}\{name}.exe"'))
-            yield from (f"Name      : {name}", "StartMode : Auto", "State     : Running", f"PathName  : {path}")
-
-    return "Services_Windows", lines()
-
-
-def _windows_accounts(rng: random.Random) -> Section:
-    def lines() -> Iterator[str]:
-        for user in ("Administrator", "Guest", *_USERS[1:4]):
-            yield from (f"Name             : {user}", f"Enabled          : {rng.random() < 0.5}")
-            yield from (f"PasswordRequired : {rng.random() < 0.9}", "LastLogon        : 11/20/2026 8:00:00 AM", "")
-
-    return "Users_Local", lines()
-
-
-def _policy(rng: random.Random) -> Section:
-    length, threshold = rng.choice((0, 8, 14)), rng.choice(("Never", "5"))
-    return "Users_PasswordPolicy", iter(
-        (f"Minimum password length:      {length}", f"Lockout threshold:      {threshold}")
-    )
-
-
-def _netstat(rng: random.Random) -> Section:
-    ports = (135, 445, 3389, 5985)
-    return "Network_Netstat", (
-        f"  TCP    0.0.0.0:{p}    0.0.0.0:0    LISTENING    {rng.randrange(4, 9999)}" for p in ports
-    )
-
-
-def _smb(rng: random.Random) -> Section:
-    return "Network_Smb", iter([f"EnableSMB1Protocol : {rng.random() < 0.2}"])
-
-
-def _windows_firewall(rng: random.Random) -> Section:
-    return "Network_Firewall", (f"{p}   {rng.choice(('ON', 'OFF'))}" for p in ("Domain", "Private", "Public"))
-
-
-def _event_logs(rng: random.Random) -> Section:
-    logs = ("Application", "Security", "System")
-    return "Logging_EventLogs", (f"{log}  {rng.choice((20480, 1048576))}  OverwriteAsNeeded" for log in logs)
-
-
-def _w32tm(rng: random.Random) -> Section:
-    return "Time_W32tm", iter([f"Source: {rng.choice((*_SERVERS, 'Local CMOS Clock'))}"])
-
-
-def _event_line(rng: random.Random) -> str:
-    return (
-        f"Security {rng.randrange(10**7)} EventID {rng.choice((4624, 4625, 4634, 4672))} account {rng.choice(_USERS)}"
-    )
-
-
-def _darwin_updates(rng: random.Random) -> Section:
-    return "System_SoftwareUpdate", iter(["* Label: macOS Ventura 13.6.3-22G436"] * (rng.random() < 0.6))
-
-
-def _filevault(rng: random.Random) -> Section:
-    return "System_FileVault", iter([f"FileVault is {rng.choice(('On', 'Off'))}."])
-
-
-def _launchd(rng: random.Random) -> Section:
-    labels = ("com.apple.Finder", "org.example.updater", "net.example.agent")
-    return "Services_Launchd", (f"{rng.randrange(9999)}\t0\t{label}" for label in labels)
-
-
-def _admins(rng: random.Random) -> Section:
-    return "Users_Admins", (user for user in _USERS if rng.random() < 0.4)
-
-
-def _sharing(rng: random.Random) -> Section:
-    services = ("Remote Login", "Screen Sharing", "File Sharing", "Remote Management")
-    return "Network_Sharing", (f"{service}: {rng.choice(('On', 'Off'))}" for service in services)
-
-
-def _darwin_firewall(rng: random.Random) -> Section:
-    return "Network_Firewall", iter([f"Firewall is {rng.choice(('enabled', 'disabled'))}. (State = 1)"])
-
-
-def _sntp(rng: random.Random) -> Section:
-    return "Time_Sntp", iter(("Network Time: On", f"Network Time Server: {rng.choice(_SERVERS)}"))
-
-
-def _install_line(rng: random.Random) -> str:
-    when = f"2026-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02} {rng.randrange(24):02}:10:00+00"
-    if rng.random() < 0.01:
-        return f'{when} mac installd[9]: Installed "{rng.choice(_WORDS)}" ({_version(rng)})'
-    return f"{when} mac softwareupdated[7]: Scan {rng.randrange(10**6)} found nothing to do"
-
-
-_FAMILIES: dict[str, tuple[Head, tuple[MakeSection, ...], Filler]] = {
-    "Linux": (
-        _linux_head,
-        (_packages, _updates, _units, _accounts, _secrets, _sudoers, _ageing, _ssh, _ports, _sysctl, _rsyslog, _chrony),
-        ("Logging_Auth", _auth_line),
-    ),
-    "Windows": (
-        _windows_head,
-        (
-            _hotfixes,
-            _windows_services,
-            _windows_accounts,
-            _policy,
-            _netstat,
-            _smb,
-            _windows_firewall,
-            _event_logs,
-            _w32tm,
-        ),
-        ("Logging_Security", _event_line),
-    ),
-    "Darwin": (
-        _darwin_head,
-        (_darwin_updates, _filevault, _launchd, _admins, _sharing, _darwin_firewall, _sntp),
-        ("Logging_Install", _install_line),
-    ),
-}
+def _expanded(template: str, rng: random.Random) -> Iterator[str]:
+    for line in template.removesuffix("\n").split("\n"):
+        share, mark, rest = line.partition("% ")
+        if not (mark and share.isdecimal()):
+            yield _chosen(line, rng)
+        elif rng.random() * 100 < int(share):
+            yield _chosen(rest, rng)
+
+
+def _chosen(line: str, rng: random.Random) -> str:
+    def one(match: re.Match[str]) -> str:
+        low, dots, high = match[1].partition("..")
+        return str(rng.randint(int(low), int(high))) if dots else rng.choice(match[1].split("|"))
+
+    return _CHOICE.sub(one, line)
+
+
+def _filling(common: str, rare: str, rng: random.Random, size: int, beside: int) -> Iterator[str]:
+    """Log lines until there are enough bytes; ``beside`` is what each line has besides its text."""
+    while size > 0:
+        line = _chosen(rare if rng.random() < 0.01 else common, rng)
+        size -= len(line) + beside
+        yield line
