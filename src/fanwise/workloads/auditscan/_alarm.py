@@ -15,9 +15,12 @@ from typing import Any, Self, TypeVar
 
 from fanwise.errors import UsageError
 
-__all__ = ["Alarm", "RuleTimeout", "can_be_set"]
+__all__ = ["ALARMS", "Alarm", "RuleTimeout", "can_be_set"]
 
 T = TypeVar("T")
+
+ALARMS = hasattr(signal, "setitimer")
+"""Whether the platform has timers that interrupt a computation; Windows has none."""
 
 
 class RuleTimeout(Exception):
@@ -26,7 +29,7 @@ class RuleTimeout(Exception):
 
 def can_be_set() -> bool:
     """Whether this thread can end a search: only the main thread hears signals."""
-    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+    return ALARMS and threading.current_thread() is threading.main_thread()
 
 
 class Alarm:

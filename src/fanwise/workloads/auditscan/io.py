@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import fnmatch
 import hashlib
 import json
@@ -210,7 +209,7 @@ def find_sources(paths: Sequence[str | os.PathLike[str]], glob: str = "*.txt") -
     """
     found: dict[str, Source] = {}
     for given in paths:
-        path = os.fspath(given)
+        path = os.fsdecode(given)
         if os.path.isdir(path):
             inside = _inside(path, glob)
         elif os.path.lexists(path):
@@ -304,10 +303,9 @@ class Journal:
         head = os.path.join(self.folder, self._HEAD)
         with _said_which(self.folder):
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            facts = os.stat(self.folder)
-            if facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
-                raise UsageError(f"{self.folder} can be read or written by others; remove it (--force starts afresh)")
-            weakref.finalize(self, os.close, _locked(self.folder))
+            if os.name == "posix":
+                _check_owner(self.folder)
+                weakref.finalize(self, os.close, _locked(self.folder))
             if not os.path.exists(head):
                 _write_whole(head, [json.dumps(dict(identity), indent=1).encode()])
                 return
@@ -365,13 +363,21 @@ def remove_journal(folder: str | os.PathLike[str], *, unless_in_use: bool = Fals
     """
     if os.path.isdir(folder):
         with _said_which(folder):
-            if unless_in_use:
+            if unless_in_use and os.name == "posix":
                 os.close(_locked(os.fspath(folder)))
             shutil.rmtree(folder)
 
 
+def _check_owner(folder: str) -> None:
+    facts = os.stat(folder)
+    if facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+        raise UsageError(f"{folder} can be read or written by others; remove it (--force starts afresh)")
+
+
 def _locked(folder: str) -> int:
     """A descriptor of a folder that no other scan has locked; the lock ends when it is closed."""
+    import fcntl  # absent on Windows
+
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ import fanwise
 from fanwise.errors import UsageError
 from fanwise.typing import InterruptPolicy, Progress
 from fanwise.workloads.auditscan import io
-from fanwise.workloads.auditscan._alarm import can_be_set
+from fanwise.workloads.auditscan._alarm import ALARMS, can_be_set
 from fanwise.workloads.auditscan._contents import RuleSheet
 from fanwise.workloads.auditscan._examine import Reading, examine
 from fanwise.workloads.auditscan._model import RuleSet, ScanResult
@@ -178,7 +178,8 @@ class _Scanner:
                 Writer(result, outputs, partial(self._render, result, workers), fanwise.__version__).write(wanted)
         finally:
             self.lease.close()
-        io.remove_stale(outputs.folder, keep=outputs.names())
+        if not result.partial:
+            io.remove_stale(outputs.folder, keep=outputs.names())
         return outputs.names()
 
     def _render(self, result: ScanResult, workers: int | None, sheets: Sequence[RuleSheet]) -> Iterator[Rendered]:
@@ -232,7 +233,7 @@ def _reading(
 ) -> Reading:
     mode = compat or rules.compat
     check_options(mode, unknown, encoding, rule_timeout)
-    return Reading(mode, unknown, encoding, float(rule_timeout or 0.0))
+    return Reading(mode, unknown, encoding, float(rule_timeout or 0.0) if ALARMS else 0.0)
 
 
 def new_executor(workers: int | None = None, *, interrupts: InterruptPolicy | None = None) -> fanwise.Executor:
@@ -361,7 +362,7 @@ def scan(
     encoding : str or None
         None: found out for each file.
     rule_timeout : float or None
-        Seconds that one rule may take in one file; 0 or None: no limit.
+        Seconds that one rule may take in one file; 0 or None: no limit. On Windows there is none.
     workers, backend, executor
         As in `fanwise.map`.
     cache : fanwise.Cache, path or None
