@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["JOBS", "DemoJob", "Measured", "load", "measure"]
 
-JOBS = {"ci": "fanwise.cli._demo_ci", "search": "fanwise.cli._demo_search"}
+JOBS = {
+    "ci": "fanwise.cli._demo_ci",
+    "search": "fanwise.cli._demo_search",
+    "scan": "fanwise.cli._demo_scan",
+}
 """Jobs by name, in the order in which they run; each module has a function ``job``."""
 
 

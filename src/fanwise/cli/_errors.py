@@ -91,7 +91,7 @@ def _interrupted(error: BaseException, arguments: Sequence[str]) -> str:
     elif run is not None:
         total = len(run.outcomes) + len(run.missing)
         kept = f" {len(run.outcomes):,} of {total:,} items are kept."
-    again = [*arguments, *([] if "--resume" in arguments else ["--resume"])]
+    again = [word for word in arguments if word not in {"--force", "--resume"}] + ["--resume"]
     return f"Interrupted:{kept} Continue with: fanwise {shlex.join(again)}" if kept else "Interrupted."
 
 

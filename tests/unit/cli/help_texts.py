@@ -13,7 +13,8 @@ Options:
   -h, --help  Show this message and exit.
 
 Workloads:
-  ci  Exact confidence intervals for many 2×2 tables.
+  ci    Exact confidence intervals for many 2×2 tables.
+  scan  Search audit files with a rule set.
 
 Commands:
   completion  Print the completion script of a shell.
@@ -110,16 +111,131 @@ Options:
 
   Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
 """,
+    "scan": """\
+Usage: fanwise scan [OPTIONS] PATH...
+
+  Search the audit files in PATH... with the rules in RULES, and write the results into DIR.
+
+  A PATH is a file, or a folder whose matching files are taken. Each rule of the set applies to the systems
+  that its filters admit. Nothing of the files is kept outside DIR unless --cache-dir is given.
+
+Options:
+  --rules RULES.yaml|DIR          Rule file, or a folder of them.
+  --out DIR                       Folder for the results.
+  --format F[,F…]                 xlsx, jsonl, csv, sarif  [default: xlsx]
+  --compat [kpat]                 kpat: results as KP Analysis Toolkit 2.1.3 has them.
+  --glob TEXT                     Which files of a folder are scanned.  [default: *.txt]
+  --unknown [skip|scan]           Files that are no audit reports.  [default: skip]
+  --encoding NAME                 Encoding of all files.  [default: found out for each]
+  --rule-timeout SECONDS          For one rule in one file; 0: none.  [default: 5.0]
+  --only PATTERN                  Only rules with such names; may be repeated.
+  --strict                        Warnings about rules are errors.
+  --check                         Check the rules and list them; scan nothing.
+  --list [systems|files|sections]
+                                  List; scan nothing.
+  -p, --parallel N|auto           Workers; 1: no workers.  [default: auto]
+  --backend NAME|URL              auto, serial, thread, process or a URL.  [default: auto]
+  --cache-dir PATH                Where cache and journals are kept.  [default: (the user's cache)]
+  --no-cache                      Neither read nor fill the cache.
+  --resume                        Go on where an interrupted run ended.
+  --progress [auto|rich|plain|none]
+                                  What is shown on stderr.  [default: auto]
+  --report FILE.html              Where the time went, as a page (and FILE.json).
+  --trace FILE.json               A trace for Perfetto or chrome://tracing.
+  --json                          A summary for machines on stdout.
+  -q, --quiet                     Errors only.
+  -v, --verbose                   More on stderr; -vv: everything, with stack traces.
+  --force                         Overwrite outputs and start afresh.
+  -h, --help                      Show this message and exit.
+
+  Examples:
+    fanwise scan audit/ --rules rules/all.yaml --out results --format xlsx,jsonl
+    fanwise scan audit/web1.txt audit/db1.txt --rules rules/ --out r2 --compat kpat --format jsonl -p 1
+    fanwise scan audit/ --rules rules/ --check
+    fanwise scan rules list|check|explain --help · fanwise scan diff --help
+
+  Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
+""",
+    "scan rules check": """\
+Usage: fanwise scan rules check [OPTIONS] RULES
+
+  Check the rule file or folder RULES and list its rules.
+
+Options:
+  --strict         Warnings are errors.
+  --compat [kpat]  Read the rules as this program does.
+  --json           An object for machines on stdout.
+  -h, --help       Show this message and exit.
+
+  Examples:
+    fanwise scan rules check rules/ --strict
+
+  Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
+""",
+    "scan rules list": """\
+Usage: fanwise scan rules list [OPTIONS] RULES
+
+  List the rules in RULES: where each stands, its families, its sheet, and the text that its lines must
+  contain.
+
+Options:
+  --only PATTERN   Only rules with such names; may be repeated.
+  --compat [kpat]  Read the rules as this program does.
+  --json           An object for machines on stdout.
+  -h, --help       Show this message and exit.
+
+  Examples:
+    fanwise scan rules list rules/ --only 'linux_*'
+
+  Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
+""",
+    "scan rules explain": """\
+Usage: fanwise scan rules explain [OPTIONS] NAME
+
+  Show what the rule NAME is made of, which text it needs, and what it finds in a file.
+
+Options:
+  --rules RULES.yaml|DIR  Rule file, or a folder of them.  [required]
+  --file AUDIT.txt        Show how the rule fares in this file.
+  --encoding NAME         Encoding of the file.  [default: found out]
+  --compat [kpat]         Read the rules as this program does.
+  --json                  An object for machines on stdout.
+  -h, --help              Show this message and exit.
+
+  Examples:
+    fanwise scan rules explain linux_ssh --rules rules/ --file audit/web1.txt
+
+  Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
+""",
+    "scan diff": """\
+Usage: fanwise scan diff [OPTIONS] BEFORE AFTER
+
+  List results that only one of two scans has.
+
+  BEFORE and AFTER are folders with a results.jsonl, or such files. A result is the same if rule, file, text
+  and fields are: it may have moved to another line.
+
+Options:
+  --fail      Exit code 3 if there is a difference.
+  --json      An object for machines on stdout.
+  -h, --help  Show this message and exit.
+
+  Examples:
+    fanwise scan diff results-march results-june
+    fanwise scan diff old new --fail
+
+  Exit codes: 0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted
+""",
     "demo": """\
 Usage: fanwise demo [OPTIONS]
 
   Run each job once as a plain loop and once with fanwise, on real input that comes with the package.
 
 Options:
-  --only [ci]      Only this job (repeatable).
-  --out DIRECTORY  Where the report goes.  [default: demo-report]
-  --json           The table for machines on stdout.
-  -h, --help       Show this message and exit.
+  --only [ci|scan]  Only this job (repeatable).
+  --out DIRECTORY   Where the report goes.  [default: demo-report]
+  --json            The table for machines on stdout.
+  -h, --help        Show this message and exit.
 
   Examples:
     fanwise demo
