@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from benchmarks._rounds import interleaved
 
+from benchmarks._rounds import interleaved
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._blas import one_thread
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fanwise._api.verbs import map, run, stream
     from fanwise._task import current_task
     from fanwise.bundle import Bundle, freeze
+    from fanwise.cache import Cache
     from fanwise.errors import FanwiseError, FanwiseWarning, RunInterrupted
     from fanwise.records.outcomes import Failed, Lost, Ok, Outcome
     from fanwise.report import RunReport
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bundle",
+    "Cache",
     "Executor",
     "Failed",
     "FanwiseError",
@@ -49,6 +51,7 @@ __all__ = [
 
 _HOME = {
     "Bundle": "fanwise.bundle",
+    "Cache": "fanwise.cache",
     "Executor": "fanwise._api.executor",
     "Failed": "fanwise.records.outcomes",
     "FanwiseError": "fanwise.errors",

@@ -40,6 +40,11 @@ COMMANDS: dict[str, Entry] = {
     "scan rules explain": Entry("scan_rules:explain", "Show what a rule does, and why.", ("yaml",), "scan"),
     "scan diff": Entry("scan_diff:diff", "Show what changed between two scans.", (), "scan"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
+    "cache info": Entry("cache:info", "How full the cache is, and of what."),
+    "cache list": Entry("cache:list_entries", "Entries by age, size or name."),
+    "cache verify": Entry("cache:verify", "Check every record and blob."),
+    "cache prune": Entry("cache:prune", "Remove expired, old and surplus entries."),
+    "cache clear": Entry("cache:clear", "Remove all entries, or those of some functions."),
     "help": Entry("help:topic", "Pages on environment, exit-codes, files and backends."),
     "completion": Entry("completion:completion", "Print the completion script of a shell."),
 }

@@ -162,7 +162,7 @@ def projected(context: SearchContext) -> float:
     return min(costs) * context.space.count()
 
 
-def verify(frame: Frame, space: Space, config: Config, ranked: VerdictTable, n: int) -> Verification:  # noqa: ARG001 (published)
+def verify(frame: Frame, space: Space, config: Config, ranked: VerdictTable, n: int) -> Verification:
     """Fit the first ``n`` ranked specifications again with statsmodels and compare every statistic.
 
     Returns

@@ -135,7 +135,7 @@ def _is_absent(context: SearchContext, row: VerdictTable, rule: Rule) -> bool:
     return bool(absent.get(rule.filter, False))
 
 
-def _nothing(context: SearchContext, row: VerdictTable) -> str:  # noqa: ARG001 (one of three that share a call)
+def _nothing(context: SearchContext, row: VerdictTable) -> str:
     return ""
 
 

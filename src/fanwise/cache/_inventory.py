@@ -1,0 +1,149 @@
+"""What a cache holds, and what is done with all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+
+from fanwise.cache._home import SCHEMA
+from fanwise.cache._level import Pruning, Usage
+from fanwise.cache._opening import Engine
+from fanwise.cache._reports import EntryInfo, PruneReport, VerifyReport
+from fanwise.cache._settings import Settings
+from fanwise.cache._sizes import parse_size, parse_ttl
+from fanwise.cache._stats import CacheStats, Counters
+
+__all__ = ["Inventory"]
+
+
+class Inventory:
+    """The part of `Cache` that looks after entries."""
+
+    engine: Engine
+    _settings: Settings
+    _absorbed: Counters
+    _last_usage: Usage | None
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._settings.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._last_usage is not None
+
+    @property
+    def counters(self) -> Counters:
+        """A copy of what this process counted so far."""
+        return self.engine.counters.copy()
+
+    def stats(self) -> CacheStats:
+        """What was counted, in this process and in the workers of its runs, and what there is.
+
+        Returns
+        -------
+        CacheStats
+            Frozen, with ``to_json()``.
+        """
+        usage = self._last_usage
+        disk = None if usage is not None else self.engine.levels.disk
+        return CacheStats.of(
+            self.counters + self._absorbed,
+            entries=(usage or self.engine.levels.usage()).entries,
+            bytes=(usage or self.engine.levels.usage()).size,
+            bytes_memory=0 if usage is not None else self.engine.levels.memory.size,
+            path=self.path if self._settings.disk else "",
+            backend=disk.backend if disk is not None else "memory",
+            schema=SCHEMA,
+        )
+
+    def absorb(self, counters: Counters) -> None:
+        """Add what a worker counted, so that `stats` shows the sum.
+
+        Parameters
+        ----------
+        counters : Counters
+            The difference between two copies of the worker's ``cache.counters``.
+        """
+        self._absorbed = self._absorbed + counters
+
+    def list(self, prefix: str = "", limit: int | None = None) -> Iterator[EntryInfo]:
+        """Entries by the name of their function; values are not read.
+
+        Parameters
+        ----------
+        prefix : str
+            How names begin.
+        limit : int, optional
+            At most so many.
+
+        Yields
+        ------
+        EntryInfo
+            One entry.
+        """
+        return islice(self.engine.levels.entries(prefix), limit)
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """Read and check every record and every blob.
+
+        Parameters
+        ----------
+        repair : bool
+            Remove what is damaged.
+
+        Returns
+        -------
+        VerifyReport
+            What was found.
+        """
+        disk = self.engine.levels.disk
+        if disk is None:
+            return VerifyReport(self.engine.levels.usage().entries)
+        return disk.verify(repair=repair)
+
+    def prune(
+        self, *, max_bytes: int | str | None = None, older_than: float | timedelta | None = None, dry_run: bool = False
+    ) -> PruneReport:
+        """Remove expired entries and orphans, and on request old entries and the oldest of too many.
+
+        Parameters
+        ----------
+        max_bytes : int or str, optional
+            What may stay.
+        older_than : float or timedelta, optional
+            Seconds.
+        dry_run : bool
+            Only say what would go.
+
+        Returns
+        -------
+        PruneReport
+            What went and what stayed.
+        """
+        now = self.engine.levels.time()
+        plan = Pruning(
+            now=now,
+            before=None if older_than is None else now - parse_ttl(older_than),
+            max_bytes=None if max_bytes is None else parse_size(max_bytes, "max_bytes"),
+            dry_run=dry_run,
+        )
+        return self.engine.levels.prune(plan)
+
+    def clear(self, prefix: str = "") -> int:
+        """Remove all entries, or those of functions whose names begin so.
+
+        Parameters
+        ----------
+        prefix : str
+            How names begin.
+
+        Returns
+        -------
+        int
+            How many were removed.
+        """
+        return self.engine.levels.clear(prefix)

@@ -1,0 +1,105 @@
+"""Leases for file systems without byte locks: ``flock`` on 256 files.
+
+The holder writes its key into the file. Who wants another key of the same stripe does not wait: the holder may be
+waiting for just that result.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import closing
+
+from fanwise.cache._directory import Directory
+from fanwise.cache._leases import Lease, poll
+
+__all__ = ["StripeLeases"]
+
+_KEY_BYTES = 16
+_COUNTER_BYTES = 8
+_FOREVER_S = 1e9
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class StripeLeases:
+    """Leases on 256 files below ``locks``: the key of the holder, then a count of leaders that failed."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._open: set[int] = set()
+
+    def _stripe(self, key: bytes) -> int:
+        with closing(self._directory.child("locks")) as locks:
+            fd = locks.open(key[:1].hex(), os.O_RDWR | os.O_CREAT)
+        self._open.add(fd)
+        return fd
+
+    def take(self, key: bytes, limit: float | None) -> Lease | None:
+        """Poll as long as the holder has the same key; None where there are no locks."""
+        fd = self._stripe(key)
+        lease = None
+        try:
+            before = _failures(fd)
+            if _lock(fd):
+                lease = Lease(fd, 0)
+            elif self._wait(fd, key, _FOREVER_S if limit is None else limit):
+                lease = Lease(fd, 0, waited=True, failed=_failures(fd) != before)
+            if lease is not None:
+                os.pwrite(fd, key[:_KEY_BYTES], 0)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        finally:
+            if lease is None:
+                self._retire(fd)
+        return lease
+
+    def _wait(self, fd: int, key: bytes, limit: float) -> bool:
+        got = False
+
+        def is_over() -> bool:
+            nonlocal got
+            same = os.pread(fd, _KEY_BYTES, 0) == key[:_KEY_BYTES]
+            got = same and _lock(fd)
+            return got or not same
+
+        poll(is_over, limit)
+        return got
+
+    def give_back(self, lease: Lease) -> None:
+        """Closing the file ends the lock."""
+        self._retire(lease.fd)
+
+    def _retire(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.discard(fd)
+            os.close(fd)
+
+    def note_failure(self, key: bytes) -> None:
+        """Increase the count behind the key."""
+        fd = self._stripe(key)
+        try:
+            os.pwrite(fd, ((_failures(fd) + 1) % (1 << 64)).to_bytes(_COUNTER_BYTES, "little"), _KEY_BYTES)
+        finally:
+            self._retire(fd)
+
+    def after_fork(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        fds, self._open = self._open, set()
+        for fd in fds:
+            os.close(fd)
+
+
+def _failures(fd: int) -> int:
+    return int.from_bytes(os.pread(fd, _COUNTER_BYTES, _KEY_BYTES), "little")
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
