@@ -197,7 +197,7 @@ class Driver:
         self._draw_block = self._draw_block * 2 if now - start < _QUICK_DRAW_S else 1
         self._wanted = 0 if drawing.ended else self._wanted - drawing.count
         if drawing.count:
-            self.feed(s.Drawn(now, drawing.count, drawing.known))
+            self.feed(s.Drawn(now, drawing.count, drawing.known, drawing.cached))
         if drawing.ended:
             self.feed(s.SourceEnded(now, drawing.error))
 

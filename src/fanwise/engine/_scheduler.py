@@ -160,7 +160,7 @@ class Scheduler:
     def _on_drawn(self, event: Drawn) -> None:
         first, stop = self._source.came(event.count)
         self._results.expect(event.count)
-        for record in sorted(event.known, key=first_of):
+        for record in sorted((*event.known, *event.cached), key=first_of):
             self._queue.add(first, first_of(record))
             first = first_of(record) + count_of(record)
             self._results.settle(record)

@@ -62,7 +62,7 @@ _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
 _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
 _ATTACHMENT = struct.Struct("<16sQ")
-_FIXED_STATS = 8
+_FIXED_STATS = 9
 
 _OK, _FAILED, _SAID = 0, 1, 2
 
@@ -199,13 +199,14 @@ def encode_bare_results(
 
 def _flat_stats(s: ChunkStats) -> list[float]:
     least = nan if s.least is None else s.least
-    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.slowest)]
-    return [*fixed, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
+    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.counts), len(s.slowest)]
+    return [*fixed, *s.counts, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
 
 
 def _stats(words: Sequence[float]) -> ChunkStats:
-    busy, cpu, codec, bytes_in, bytes_out, rss, least, slow = words[:_FIXED_STATS]
-    pairs = list(zip(words[_FIXED_STATS::2], words[_FIXED_STATS + 1 :: 2], strict=True))
+    busy, cpu, codec, bytes_in, bytes_out, rss, least, own, slow = words[:_FIXED_STATS]
+    counts, rest = words[_FIXED_STATS : _FIXED_STATS + int(own)], words[_FIXED_STATS + int(own) :]
+    pairs = list(zip(rest[::2], rest[1::2], strict=True))
     return ChunkStats(
         busy=busy,
         cpu=cpu,
@@ -216,6 +217,7 @@ def _stats(words: Sequence[float]) -> ChunkStats:
         slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
         costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
         least=None if isnan(least) else least,
+        counts=tuple(counts),
     )
 
 
