@@ -72,6 +72,19 @@ class TestReport:
         report = story.end(DONE, lambda: decide("serial.asked", {}))
         assert (report.ok, report.resumed) == (3, 2)
 
+    def test_a_backend_of_another_kind_is_named(self) -> None:
+        story, _ = story_of()
+        story.hired("dask", 4)
+        assert story.end(DONE, lambda: decide("serial.asked", {})).backend == "dask"
+
+    def test_what_only_the_call_knows_is_in_the_report(self) -> None:
+        story, _ = story_of()
+        story.know(warnings=["the disk is slow"])
+        story.know(bundles=[{"digest": "d", "names": ["panel"], "bytes": 8, "transfers": 2, "attached": 2}])
+        report = story.end(DONE, lambda: decide("serial.asked", {}))
+        assert report.warnings == ("the disk is slow",)
+        assert report.bundles[0].names == ("panel",)
+
     def test_decisions_keep_their_order_and_item(self) -> None:
         story, clock = story_of()
         clock.advance(0.25)
