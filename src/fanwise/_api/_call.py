@@ -86,6 +86,8 @@ class Call:
         """Run everything, and raise what the loop would have raised."""
         for _ in self._stages():
             pass
+        if self._scene.story.watched:
+            self._report()
         self._conclude()
 
     def flow(self) -> Iterator[Any]:

@@ -89,6 +89,11 @@ class Story:
     def __repr__(self) -> str:
         return f"<Story of {self._label}, {len(self._early)} events at hand>"
 
+    @property
+    def watched(self) -> bool:
+        """Whether a display is open, or an object of the caller waits for the report."""
+        return self._progress is not None or not isinstance(self._asked, str)
+
     def tell(self, event: RunEvent) -> None:
         """Keep an event, and pass it on to the display."""
         self._early.append(event)
@@ -145,7 +150,7 @@ class Story:
                 if closing is not None:
                     self.decide(closing())
                 self.tell(told.RunEnded(self._at(), ending.reported))
-            if self._progress is None and not isinstance(self._asked, str):
+            if self._progress is None and self.watched:
                 self._show()
             self._flush()
             self._report = self._fold()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import fanwise
 from fanwise import _task
 from fanwise._api._again import SecondChances
 from fanwise._api._endings import DONE, Ending
@@ -197,3 +198,10 @@ def test_a_run_is_called_after_its_function(fn: Any, label: str) -> None:
 
 def test_a_story_shows_its_name() -> None:
     assert repr(story_of()[0]) == "<Story of abs, 1 events at hand>"
+
+
+@pytest.mark.parametrize("verb", [fanwise.map, fanwise.run, lambda *a, **k: list(fanwise.stream(*a, **k))])
+def test_every_verb_closes_the_display_once(verb: Any) -> None:
+    recorded = RecordingProgress()
+    verb(abs, [-1, 2], progress=recorded, workers=1)
+    assert [report.items for report in recorded.reports] == [2]
