@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cache_kit import python
 
 import fanwise
 from fanwise.errors import FanwiseWarning, UsageError
@@ -20,13 +21,11 @@ pytestmark = pytest.mark.process
 PLACES: dict[str, dict[str, Any]] = {
     "serial": {"workers": 1},
     "thread": {"backend": "thread", "workers": 2},
-    "process": {"backend": "process", "workers": 2},
-    "one-by-one": {"backend": "process", "workers": 2, "chunk_size": 1},
-    "auto": {"workers": 2},
+    "process": {"backend": "process", "workers": 2, "chunk_size": 3},
 }
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=["serial", "thread", pytest.param("process", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {"progress": "none", **PLACES[request.param]}
 
@@ -176,6 +175,7 @@ class TestFigures:
             fanwise.map(abs, range(-20, 0), cache=cache, backend="process", workers=2, progress="none")
         assert (cache.stats().hits, cache.stats().misses) == (40, 20)
 
+    @pytest.mark.slow
     def test_workers_of_an_executor_count_each_run_for_itself(self, cache: fanwise.Cache, square: Any) -> None:
         fn, folder = square
         with fanwise.Executor(2, backend="process") as executor:
@@ -184,10 +184,9 @@ class TestFigures:
         assert (cache.stats().hits, cache.stats().misses) == (40, 20)
         assert marks(folder) == list(range(20))
 
-    @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-    def test_each_start_method_opens_the_same_directory(
-        self, method: str, cache: fanwise.Cache, square: Any
-    ) -> None:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["forkserver", "spawn"])
+    def test_each_start_method_opens_the_same_directory(self, method: str, cache: fanwise.Cache, square: Any) -> None:
         fn, folder = square
         with fanwise.Executor(2, method, backend="process") as executor:
             fanwise.map(fn, range(20), cache=cache, executor=executor, progress="none")
@@ -225,6 +224,20 @@ class TestWithoutKeys:
         assert [plain.value for plain in found] == list(range(10))
 
 
+FORKED = """
+import fanwise, os, sys
+def square(x, home=os.getpid()):
+    assert os.getpid() != home
+    return x * x
+with fanwise.Cache(sys.argv[1]) as cache:
+    cache.put("first", 1)
+    with fanwise.Executor(2, "fork", backend="process") as executor:
+        for _ in range(2):
+            found = fanwise.map(square, range(4), cache=cache, executor=executor, progress="none")
+            print(found, cache.stats().computes)
+"""
+
+
 class Plain:
     def __init__(self, value: int) -> None:
         self.value = value
@@ -258,8 +271,21 @@ class TestOptions:
         assert (run.report.cached, run.report.resumed) == (0, 20)
         assert marks(folder) == list(range(30))
 
+    @pytest.mark.slow
+    def test_workers_that_answer_one_item_a_message_are_counted_too(self, cache: fanwise.Cache, square: Any) -> None:
+        for _ in range(2):
+            fanwise.map(square[0], range(9), cache=cache, backend="process", workers=2, chunk_size=1, progress="none")
+        assert (cache.stats().hits, cache.stats().computes) == (9, 9)
+
+    @pytest.mark.slow
+    def test_forked_workers_use_no_handle_of_their_parent(self, tmp_path: Path) -> None:
+        done = python(FORKED, str(tmp_path / "cache"))
+        assert (done.stdout.splitlines(), done.stderr) == (["[0, 1, 4, 9] 4"] * 2, "")
+
     def test_a_cheap_function_is_not_looked_up_for_ever(self, cache: fanwise.Cache) -> None:
-        assert fanwise.map(abs, range(-20_000, 0), cache=cache, workers=1, progress="none") == list(range(20_000, 0, -1))
+        assert fanwise.map(abs, range(-20_000, 0), cache=cache, workers=1, progress="none") == list(
+            range(20_000, 0, -1)
+        )
         assert cache.stats().bypassed > 15_000
 
 
