@@ -18,7 +18,7 @@ __all__ = ["CodeKeys", "code_digest"]
 _KEPT = 256
 
 
-def code_digest(fn: Any, otherwise: Callable[[Any], bytes]) -> bytes:
+def code_digest(fn: Any, otherwise: Callable[[Any], bytes], ignore_globals: Collection[str] = ()) -> bytes:
     """16 bytes for a function, or an object that is called, as it is now.
 
     Parameters
@@ -27,9 +27,11 @@ def code_digest(fn: Any, otherwise: Callable[[Any], bytes]) -> bytes:
         The function.
     otherwise : callable
         What stands for data without a stable key.
+    ignore_globals : collection of str
+        Names of globals and closure variables that do not count.
     """
     is_object = not (is_code(type(fn)) or is_wrapper(fn) or isinstance(fn, functools.partial))
-    captured = capture(type(fn) if is_object else fn, otherwise=otherwise)
+    captured = capture(type(fn) if is_object else fn, ignore_globals=ignore_globals, otherwise=otherwise)
     return digest_parts([captured.digest, *captured.states(), otherwise(fn) if is_object else b""])
 
 
