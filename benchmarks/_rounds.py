@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["interleaved", "spin"]
+__all__ = ["Figure", "burn", "burning", "interleaved", "spin"]
+
+
+class Figure(NamedTuple):
+    """One measured number; ``name`` is what `gates.toml` calls it."""
+
+    name: str
+    value: float
+    unit: str = "×"
 
 
 def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -24,7 +33,7 @@ def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> di
 
 
 def spin(seconds: float) -> Callable[[Any], Any]:
-    """A function that keeps a core busy for so long."""
+    """A function that keeps a core busy for so long by the clock."""
 
     def work(item: Any) -> Any:
         end = perf_counter() + seconds
@@ -33,3 +42,22 @@ def spin(seconds: float) -> Callable[[Any], Any]:
         return item
 
     return work
+
+
+def burn(turns: int, item: Any) -> Any:
+    """So many turns of an empty loop: work that takes longer on a shared core."""
+    for _ in range(turns):
+        pass
+    return item
+
+
+@cache
+def turns_a_second() -> float:
+    """How fast `burn` is, at best."""
+    turns = 200_000
+    return turns / interleaved({"burn": partial(burn, turns, 0)}, 20)["burn"]
+
+
+def burning(seconds: float) -> Callable[[Any], Any]:
+    """`burn` for about so long, as a function that every peer can pickle."""
+    return partial(burn, round(seconds * turns_a_second()))

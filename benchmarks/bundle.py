@@ -1,4 +1,4 @@
-"""What freezing and attaching cost, as ratios within one run: ``python benchmarks/bundle.py [--megabytes 1000]``.
+"""What freezing and attaching cost, as ratios within one run: ``python -m benchmarks.bundle [--megabytes 1000]``.
 
 Every figure is the minimum of several, taken in turn with what it is compared with.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._rounds import Figure
 from fanwise import Bundle, _memfd, freeze
 from fanwise.bundle import forget, resolve
 from fanwise.typing import Attachment
@@ -184,10 +185,8 @@ def look_up(bundle: Bundle) -> Row:
     return Row("look-up of an array view already made", seconds / count * 1e6, 1, "µs")
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1000, help="size of the large bundle (default 1000)")
-    size = parser.parse_args(arguments).megabytes * 1_000_000
+def measure(size: int) -> list[Row]:
+    """All rows, with a large bundle of so many bytes."""
     with readers(2) as pair:
         arrays = four_arrays(size)
         rows = [freezing(arrays)]
@@ -196,6 +195,19 @@ def main(arguments: list[str]) -> int:
             rows += attaching(pair[0], small, large)
             rows += [mention(large), look_up(large)]
             rows += shared(pair, large)
+    return rows
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Every row."""
+    for row in measure(200_000_000 if quick else 1_000_000_000):
+        yield Figure(row.measure, row.value, row.unit)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the large bundle (default 1000)")
+    rows = measure(parser.parse_args(arguments).megabytes * 1_000_000)
     for row in rows:
         print(row)
     return int(any(row.value > row.goal for row in rows))

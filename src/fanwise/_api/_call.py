@@ -9,7 +9,7 @@ from fanwise._api._cached import reuse_of
 from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for, uses_threads
+from fanwise._api._hiring import Places, asked, begins_here, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
 from fanwise._api._planning import Advice, budget_of
 from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
@@ -92,6 +92,8 @@ class Call:
         """Run everything, and raise what the loop would have raised."""
         for _ in self._stages():
             pass
+        if self._scene.story.watched:
+            self._report()
         self._conclude()
 
     def flow(self) -> Iterator[Any]:
@@ -154,9 +156,19 @@ class Call:
             terms = Terms(workers)
             scene.story.decide(asked(options, scene.source.total, workers))
         if terms is not None:
-            crewed = self._crewed = CrewStage(scene, self._fn, places_for(options), terms, self._reuse)
+            crewed = self._crewed = CrewStage(scene, self._fn, self._hire(terms), terms, self._reuse)
             yield from crewed.steps()
             self._ending = crewed.ending
+
+    def _hire(self, terms: Terms) -> Places:
+        """Where the rest runs; the story hears how many workers that can keep busy."""
+        options, total = self._scene.options, self._scene.source.total
+        places = places_for(options)
+        most = [terms.workers] if options.executor is None else [terms.workers, options.executor.workers]
+        if total is not None:
+            most.append(max(1, total - terms.first))
+        self._scene.story.hired(places.backend.name, min(most))
+        return places
 
     def _fresh(self) -> Iterator[Any]:
         """What became final since the last call, one by one."""

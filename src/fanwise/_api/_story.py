@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
 from fanwise._api._endings import Ending
+from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
+from fanwise._api._options import LOCAL_BACKENDS
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
@@ -84,9 +88,17 @@ class Story:
         self._next_item = 0
         self._report: RunReport | None = None
         self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+        self._load = load_now()
+        self._crew: tuple[str, int] | None = None
+        self._known: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Story of {self._label}, {len(self._early)} events at hand>"
+
+    @property
+    def watched(self) -> bool:
+        """Whether a display is open, or an object of the caller waits for the report."""
+        return self._progress is not None or not isinstance(self._asked, str)
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event, and pass it on to the display."""
@@ -100,6 +112,14 @@ class Story:
             self._telemetry = Telemetry(self.began)
         for happened in self._telemetry.hear(event, commands):
             self.tell(happened)
+
+    def hired(self, backend: str, workers: int) -> None:
+        """Items are sent to so many workers of a backend."""
+        self._crew = backend, workers
+
+    def know(self, **facts: Any) -> None:
+        """What only its owner can say of the run: fields of `RunFacts` such as ``cache``, ``bundles``, ``warnings``."""
+        self._known.update(facts)
 
     def tick(self, now: float) -> float | None:
         """Time has passed: begin to show progress, or redraw it; the answer is when to come again."""
@@ -136,7 +156,7 @@ class Story:
                 if closing is not None:
                     self.decide(closing())
                 self.tell(told.RunEnded(self._at(), ending.reported))
-            if self._progress is None and not isinstance(self._asked, str):
+            if self._progress is None and self.watched:
                 self._show()
             self._flush()
             self._report = self._fold()
@@ -154,9 +174,22 @@ class Story:
                     self._progress.on(event)
 
     def _fold(self) -> RunReport:
-        options = self._options.described()
-        facts = RunFacts(function=self._name, started_at=self._wall_began, options=options, cache=self.cache())
-        return self._builder.finish(self._at(), facts)
+        return self._builder.finish(self._at(), RunFacts(**self._facts() | self._known))
+
+    def _facts(self) -> dict[str, Any]:
+        """What this call knows of itself."""
+        name, workers = self._crew or ("", None)
+        resume = self._options.resume
+        return {
+            "function": self._name,
+            "started_at": self._wall_began,
+            "backend": "" if name in LOCAL_BACKENDS else name,
+            "workers": workers,
+            "resumed_from": None if resume is None else os.fspath(resume),
+            "options": self._options.described(),
+            "cache": self.cache(),
+            "host": partial(host_facts, self._load, workers if name == "process" else None),
+        }
 
     def _show(self) -> None:
         """Begin to show progress, with what has happened so far."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
+from fanwise._format import duration
 from fanwise.engine._ordering import first_of
-from fanwise.engine._sentences import decide, seconds_text
+from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
 from fanwise.records.costs import histogram, slowest
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Settled, count_of
@@ -215,5 +216,5 @@ def _done(span: _Span, stats: ChunkStats, at: float, count: int) -> RunEvent:
 def _spoken(name: str, value: object) -> object:
     """A number as the sentence says it: seconds per item with their unit."""
     if name in {"rate", "alone"} and isinstance(value, float):
-        return f"{seconds_text(value)} an item"
+        return f"{duration(value)} an item"
     return value
