@@ -6,6 +6,7 @@ making keys takes long it is left to the workers. Values are stored where they a
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -153,12 +154,13 @@ class CachedSource:
 
     at_hand = False
 
-    def __init__(self, source: Source, fn: CachedFn, hits: list[tuple[int, int]]) -> None:
+    def __init__(self, source: Source, fn: CachedFn, hits: list[tuple[int, int]], *, threads: bool = False) -> None:
         self.error: BaseException | None = None
         self._source = source
         self._fn = fn
         self._hits = hits
         self._journaled = isinstance(source, JournaledSource)
+        self._most_s = math.inf if threads else _KEY_HERE_S  # threads would make keys in turns
         self._hand: Iterator[Any] = iter(())
         self._hand_end = 0
         self._ended = False
@@ -230,7 +232,7 @@ class CachedSource:
             got = min(count, self.total - first)
             ended = first + got >= self.total
         self._drawn += got
-        if self._fn.memo.bypassing or self._fn.memo.key_s > _KEY_HERE_S:
+        if self._fn.memo.bypassing or self._fn.memo.key_s > self._most_s:
             return Drawing(got, ended, drawing.error, drawing.known)
         done = {first_of(piece) for piece in drawing.known}
         cached = tuple(self._recall(first, self._source.take(first, got), done))
@@ -293,9 +295,9 @@ class Reuse:
     def __repr__(self) -> str:
         return f"<Reuse of {self.fn.memo!r}>"
 
-    def over(self, source: Source) -> CachedSource:
+    def over(self, source: Source, *, threads: bool = False) -> CachedSource:
         """The source of a call that looks items up."""
-        return CachedSource(source, self.fn, self._hits)
+        return CachedSource(source, self.fn, self._hits, threads=threads)
 
     def here(self, *, journaled: bool) -> Callable[[Any], Any]:
         """The function for the calling process."""

@@ -9,7 +9,7 @@ from fanwise._api._cached import reuse_of
 from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import Places, asked, begins_here, may_fan_out, places_for
+from fanwise._api._hiring import Places, asked, begins_here, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
 from fanwise._api._planning import Advice, budget_of
 from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
@@ -66,7 +66,7 @@ class Call:
         self._fn = fn
         self._reuse = reuse_of(fn, options.cache, options.seed)
         if self._reuse is not None:
-            source = self._reuse.over(source)
+            source = self._reuse.over(source, threads=uses_threads(options))
         self._scene = Scene(
             options=options,
             source=source,

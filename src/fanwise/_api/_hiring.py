@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fanwise._api._options import Options
     from fanwise.typing import Backend
 
-__all__ = ["Places", "asked", "begins_here", "may_fan_out", "places_for", "prepare_bundles"]
+__all__ = ["Places", "asked", "begins_here", "may_fan_out", "places_for", "prepare_bundles", "uses_threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,14 @@ def places_for(options: Options) -> Places:
     return Places(ProcessBackend(), owned=True)
 
 
+def uses_threads(options: Options) -> bool:
+    """Whether workers are threads of this process."""
+    return options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread")
+
+
 def asked(options: Options, total: int | None, workers: int) -> Decision:
     """The decision of a call that was told where to run."""
-    if options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread"):
+    if uses_threads(options):
         return decide("threads.asked", {"workers": workers})
     why = (
         "timeout was given"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fanwise import _memfd
+from fanwise._owners import know_owner
 from fanwise.bundle._bundle import SEALED_BIT, TRUST_BIT, VERIFY_BIT, Bundle
 from fanwise.bundle._reader import Reader
 from fanwise.bundle._segments import Segment
@@ -232,3 +233,6 @@ def _check(fd: int, size: int, where: str, *, sealed: bool) -> None:
 def over(image: memoryview, name: str | None, *, trust: bool) -> Bundle:
     """A bundle whose segment is part of another's. Its checksum is that of the entry, which has been compared."""
     return Bundle(Reader(Segment(image), called(name), trust=trust, verify=False), usual(), name=name)
+
+
+know_owner(owner_of)
