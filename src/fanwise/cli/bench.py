@@ -19,7 +19,7 @@ from fanwise.cli._bench.contestants import Contestant, chosen
 from fanwise.cli._bench.figures import Figures, figures
 from fanwise.cli._bench.gates import broken, read_gates
 from fanwise.cli._bench.grid import Cell, read_grid
-from fanwise.cli._bench.rounds import Measured, measure, opened
+from fanwise.cli._bench.rounds import Measured, measure, seats
 from fanwise.cli._bench.views import heat_map, page, table
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import epilog, parallel
@@ -89,10 +89,10 @@ def run(cells: Sequence[Cell], contestants: Sequence[Contestant], workers: int, 
     if before > _BUSY * (os.cpu_count() or 1):
         print(f"fanwise bench: the machine is busy (load {before:.1f}): timings will mislead.", file=sys.stderr)
     measured = []
-    with opened(contestants, workers) as maps:
+    with seats(contestants, workers) as found:
         for number, cell in enumerate(cells, 1):
             print(f"fanwise bench: {number} of {len(cells)}: {cell.name}", file=sys.stderr, flush=True)
-            measured.append(measure(cell, maps, rounds))
+            measured.append(measure(cell, found, rounds))
     return Result(contestants, measured, [figures(each) for each in measured], workers, (before, os.getloadavg()[0]))
 
 
@@ -140,6 +140,6 @@ def described(result: Result) -> dict[str, Any]:
 def _results(contestants: Sequence[Contestant], raw: Measured) -> dict[str, Any]:
     """What became of each contestant: its samples, or why there are none."""
     return {
-        each.name: "not installed" if each.version is None else raw.seconds.get(each.name, "wrong")
+        each.name: "not installed" if each.version is None else raw.seconds.get(each.name) or raw.out[each.name]
         for each in contestants
     }

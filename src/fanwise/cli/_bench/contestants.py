@@ -19,7 +19,7 @@ from typing import Any
 import fanwise
 from fanwise.errors import UsageError
 
-__all__ = ["LOOP", "OURS", "PEERS", "Contestant", "chosen"]
+__all__ = ["LOOP", "OURS", "PEERS", "Contestant", "Map", "chosen", "seated"]
 
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 LOOP, OURS = "loop", "fanwise"
@@ -102,7 +102,10 @@ def _ray(workers: int) -> Iterator[Map]:
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
 
     def run(fn: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        remote = ray.remote(lambda item: fn(item))
+        def task(item: Any) -> Any:  # Ray takes functions, not objects that can be called
+            return fn(item)
+
+        remote = ray.remote(task)
         found: list[Any] = ray.get([remote.remote(item) for item in items])
         return found
 
@@ -140,6 +143,11 @@ def chosen(peers: str, *, forced: bool) -> list[Contestant]:
         *(Contestant(name, fanwise.__version__, _ours(backend)) for name, backend in ours.items()),
         *(Contestant(name, _version(PEERS[name][0]), PEERS[name][1]) for name in names),
     ]
+
+
+def seated(name: str) -> Contestant:
+    """The contestant of that name."""
+    return next(each for each in chosen("auto", forced=True) if each.name == name)
 
 
 def _version(module: str) -> str | None:

@@ -36,14 +36,16 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came out of a cell. ``vs_best`` is None without peers; ``best`` is the peer that was fastest most often."""
+    """What came out of a cell. ``vs_best`` is None without peers; ``best`` is the peer that was most often fastest;
+    ``out`` says who has no time, and why.
+    """
 
     cell: Cell
     times: Mapping[str, Times]
     vs_loop: Mapping[str, Ratio]
     vs_best: Ratio | None
     best: str | None
-    wrong: Sequence[str]
+    out: Mapping[str, str]
 
     @property
     def extra_s(self) -> float:
@@ -64,7 +66,7 @@ def figures(measured: Measured) -> Figures:
         vs_loop={name: ratio(each, seconds[LOOP]) for name, each in seconds.items() if name != LOOP},
         vs_best=ratio(ours, best) if ours and best else None,
         best=statistics.mode(wins) if wins else None,
-        wrong=measured.wrong,
+        out=measured.out,
     )
 
 

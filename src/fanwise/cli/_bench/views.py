@@ -35,7 +35,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 def _cell(found: Figures, name: str, absent: set[str]) -> str:
     if name in absent:
         return "not installed"
-    return "wrong" if name in found.wrong else f"{found.vs_loop[name].median:.2f}"
+    return found.out[name].partition(" ")[0] if name in found.out else f"{found.vs_loop[name].median:.2f}"
 
 
 def colour(ratio: float) -> str:
