@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ _METRICS = ("vs_loop", "vs_best")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }  # fmt: skip
-_UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "kB": 1e3, "MB": 1e6}
+_UNITS = {"": "1", "s": "1", "ms": "1e-3", "us": "1e-6", "µs": "1e-6", "kB": "1e3", "MB": "1e6"}
 _AXES = {"items": "items", "cost": "cost_s", "payload": "payload_bytes", "result": "result_bytes"}
-_TERM = re.compile(r"(items|cost|payload|result)\s*(<=|>=|<|>|=)\s*([0-9.eE+-]+?)\s*(s|ms|us|µs|kB|MB|)")
+_TERM = re.compile(
+    r"(items|cost|payload|result)\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(s|ms|us|µs|kB|MB|)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def matcher(text: str) -> Callable[[Cell], bool]:
     if text.strip() == "all":
         return lambda cell: True
     terms = [_TERM.fullmatch(part.strip()) for part in text.split(" and ")]
-    tests = [(_AXES[t[1]], _COMPARE[t[2]], float(t[3]) * _UNITS[t[4]]) for t in terms if t]
+    tests = [(_AXES[t[1]], _COMPARE[t[2]], float(Fraction(t[3]) * Fraction(_UNITS[t[4]]))) for t in terms if t]
     if len(tests) < len(terms):
         raise InputError(f'cells = "{text}"; expected "all" or terms such as "cost<1ms and items>=100".')
     return lambda cell: all(holds(getattr(cell, axis), limit) for axis, holds, limit in tests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ __all__ = ["look"]
 _SHM = 64 << 20
 _DESCRIPTORS_EACH = 8  # socket, page, liveness, two pipes and what is being started
 _DESCRIPTORS_OWN = 64
+_PATIENCE_S = 0.5
 
 
 def look(workers: int) -> Iterator[Finding]:
@@ -82,19 +84,21 @@ def _pidfd() -> bool:
 
 
 def _sigio() -> bool:
-    """Ask for the signal at a pipe and hang it up; the signal is fetched before it is delivered."""
+    """Ask for the signal at a pipe and hang it up. A handler is set: the signal unheard would end the process."""
     import fcntl
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+    heard: list[int] = []
+    before = signal.signal(signal.SIGIO, lambda number, _: heard.append(number))
     reader, writer = os.pipe()
     try:
         with closing(os.fdopen(reader, "rb", buffering=0)) as pipe:
             fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
             os.close(writer)
-            return signal.sigtimedwait([signal.SIGIO], 0.5) is not None
+            select.select([pipe], [], [], _PATIENCE_S)
+            return bool(heard)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGIO, before)
 
 
 def shared_memory(path: str) -> Finding:
