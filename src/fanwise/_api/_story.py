@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from fanwise._api._options import LOCAL_BACKENDS
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
-from fanwise.records.costs import of_blocks
+from fanwise.records.costs import of_blocks, without
 from fanwise.records.scheduling import HERE, Command, Event
 from fanwise.report import ReportBuilder, RunFacts
 
@@ -42,10 +42,15 @@ class Stretch:
     first: int
     news: News
     resumed: tuple[int, ...] = ()
+    cached: tuple[tuple[int, int], ...] = ()
 
     def events(self) -> Iterator[RunEvent]:
         """One for the stretch, and one for each item that failed."""
         blocks, failed = self.news.blocks, self.news.failed
+        if self.cached:
+            blocks, hits = without(self.cached, self.first, blocks)
+            for first, count, wall in hits:
+                yield told.ChunkDone(self.at, HERE, first, count, ok=count, cached=count, cache=wall)
         for index in self.resumed:
             yield told.ChunkDone(self.at, HERE, index, 1, ok=1, resumed=1)
         items = sum(count for count, _ in blocks) - len(self.resumed)
@@ -82,6 +87,7 @@ class Story:
         self._progress: Guard | None = None
         self._next_item = 0
         self._report: RunReport | None = None
+        self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         self._load = load_now()
         self._crew: tuple[str, int] | None = None
         self._known: dict[str, Any] = {}
@@ -131,9 +137,9 @@ class Story:
         """A decision of the plan."""
         self.tell(told.Planned(self._at(), decision.code, decision.text, decision.facts, item))
 
-    def stretch(self, loop: LocalLoop, resumed: Sequence[int] = ()) -> None:
+    def stretch(self, loop: LocalLoop, resumed: Sequence[int] = (), cached: Sequence[tuple[int, int]] = ()) -> None:
         """What was run in the calling process since the last call; looked at only if somebody does."""
-        stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed))
+        stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed), tuple(cached))
         self._next_item = loop.at
         self._early.append(stretch)
         if self._progress is not None:
@@ -181,6 +187,7 @@ class Story:
             "workers": workers,
             "resumed_from": None if resume is None else os.fspath(resume),
             "options": self._options.described(),
+            "cache": self.cache(),
             "host": partial(host_facts, self._load, workers if name == "process" else None),
         }
 

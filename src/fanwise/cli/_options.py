@@ -15,6 +15,7 @@ import click
 from fanwise.cli._errors import JSON
 
 if TYPE_CHECKING:
+    from fanwise import Cache
     from fanwise.typing import Progress
 
 __all__ = ["RunOptions", "epilog", "workload_options"]
@@ -51,6 +52,16 @@ class RunOptions:
         """Say something on stderr, unless ``-q`` was given."""
         if not self.quiet:
             print(text, file=sys.stderr)
+
+    def cache(self) -> Cache | None:
+        """The cache of this command, closed with it; None with ``--no-cache``."""
+        if self.no_cache:
+            return None
+        from fanwise import Cache
+
+        cache = Cache(self.cache_dir, memory=0)
+        click.get_current_context().call_on_close(cache.close)
+        return cache
 
     def bar(self, label: str, parts: int = 1) -> Progress:
         """The progress display of ``parts`` runs: ``-q`` beats ``--progress``, that beats the environment."""

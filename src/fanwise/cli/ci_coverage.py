@@ -79,6 +79,7 @@ def coverage(options: RunOptions, **own: Any) -> int:
         length=own["length"],
         workers=options.parallel,
         backend=options.backend,
+        cache=options.cache(),
         progress=options.bar("ci coverage"),
         resume=journal and journal.path,
     )

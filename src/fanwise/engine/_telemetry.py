@@ -131,9 +131,11 @@ class Telemetry:
         return []
 
     def _drawn(self, event: Drawn, at: float) -> list[RunEvent]:
+        known = [(first_of(record), count_of(record)) for record in event.known]
+        cached = [(first_of(record), count_of(record)) for record in event.cached]
         return [
-            told.ChunkDone(at, HERE, first_of(record), count_of(record), ok=count_of(record), resumed=count_of(record))
-            for record in event.known
+            *(told.ChunkDone(at, HERE, first, count, ok=count, resumed=count) for first, count in known),
+            *(told.ChunkDone(at, HERE, first, count, ok=count, cached=count) for first, count in cached),
         ]
 
     def _ready(self, event: WorkerReady, at: float) -> list[RunEvent]:
@@ -190,13 +192,17 @@ class Telemetry:
 
 
 def _done(span: _Span, stats: ChunkStats, at: float, count: int) -> RunEvent:
+    found, seconds = stats.counts[:2] or (0, 0.0)
+    seconds = min(seconds, stats.busy)
     return told.ChunkDone(
         at,
         span.worker,
         span.chunk.first,
         count,
         span.ok,
-        busy=stats.busy,
+        cached=min(int(found), count),
+        busy=stats.busy - seconds,
+        cache=seconds,
         cpu=stats.cpu,
         codec=stats.codec,
         costs=stats.costs,
