@@ -116,7 +116,7 @@ def _one(
     kept: Cells, found: tuple[int, int] | None, from_top: dict[int, Polyline], question: Question
 ) -> Traced:
     if found is None:
-        return Traced(np.empty((len(VALUES), 0)), (0.0, 0.0, 0.0, np.nan, np.nan, np.nan))
+        return Traced(np.empty((len(VALUES), 0)), (0.0, *(np.nan,) * 5))
     start, stop = found
     cells = kept.cut(start, stop)
     lower, upper = Polyline.of(cells.area_ha, cells.loss), from_top[stop].first(stop - start)
