@@ -140,7 +140,8 @@ def loss_at(line: Polyline, targets: Floats) -> Floats:
     at, loss = line.area_km2[left], line.loss[left]
     run = line.area_km2[left + 1] - at
     share = np.divide(targets - at, run, out=np.ones_like(targets), where=run > 0)
-    return loss + share * (line.loss[left + 1] - loss)
+    losses: Floats = loss + share * (line.loss[left + 1] - loss)
+    return losses
 
 
 def area_at(line: Polyline, loss: float) -> float | None:
@@ -163,12 +164,16 @@ def area_at(line: Polyline, loss: float) -> float | None:
 def width(cells: Cells, lower: Polyline) -> float:
     """Area between the bounds over total area times total loss: the Gini coefficient of yield, 0 ≤ G < 1.
 
-    Sums of products instead of a dot product: BLAS would start threads and its last bits depend on how many.
+    Summed as ``Σ (A_{k-1}·loss_k - area_k·P_{k-1}) / (A·P)``, whose terms are all ≥ 0: one less the area under the lower
+    bound would lose the digits of a small width. Products and sums instead of a dot product: BLAS would start threads,
+    and its last bits depend on how many.
 
     >>> cells = Cells(np.array([1.0, 1.0]), np.array([1.0, 3.0]), np.array([1.0, 3.0]))
     >>> width(cells, Polyline.of(cells.area_ha, cells.loss))
     0.25
     """
-    twice = float(np.sum(cells.area_ha * (lower.loss[1:] + lower.loss[:-1])))
-    spread = 1.0 - twice / (float(np.sum(cells.area_ha)) * float(lower.loss[-1]))
+    terms = cells.area_ha * lower.loss[:-1]
+    terms *= -KM2_PER_HA
+    terms += lower.area_km2[:-1] * cells.loss
+    spread = float(np.sum(terms)) / (float(lower.area_km2[-1]) * float(lower.loss[-1]))
     return 0.0 if abs(spread) < ROUNDING else spread

@@ -112,9 +112,7 @@ def _from_top(cells: Cells) -> Polyline:
     return Polyline.of(cells.area_ha[::-1], cells.loss[::-1])
 
 
-def _one(
-    kept: Cells, found: tuple[int, int] | None, from_top: dict[int, Polyline], question: Question
-) -> Traced:
+def _one(kept: Cells, found: tuple[int, int] | None, from_top: dict[int, Polyline], question: Question) -> Traced:
     if found is None:
         return Traced(np.empty((len(VALUES), 0)), (0.0, *(np.nan,) * 5))
     start, stop = found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any
 
@@ -10,18 +11,18 @@ import numpy as np
 
 __all__ = ["HASH", "digest_of", "hasher"]
 
-try:
-    from xxhash import xxh3_128 as _xxh3
-except ImportError:
-    _xxh3 = None
 
-HASH = "blake2b-128" if _xxh3 is None else "xxh3-128"
+def _choose() -> tuple[str, Callable[[], Any]]:
+    """The fastest 128-bit hash that this environment has, by name."""
+    try:
+        import xxhash
+    except ImportError:
+        return "blake2b-128", functools.partial(blake2b, digest_size=16)
+    return "xxh3-128", xxhash.xxh3_128
+
+
+HASH, hasher = _choose()
 """Name of the hash, which is part of every key: environments with different packages miss instead of mismatching."""
-
-
-def hasher() -> Any:
-    """A hash that is fed piece by piece."""
-    return blake2b(digest_size=16) if _xxh3 is None else _xxh3()
 
 
 def digest_of(parts: Iterable[Any]) -> str:
@@ -42,5 +43,5 @@ def digest_of(parts: Iterable[Any]) -> str:
 def _framed(part: Any) -> tuple[str, Any]:
     if isinstance(part, np.ndarray):
         flat = np.ascontiguousarray(part)
-        return f"{flat.dtype.str}{flat.shape}", memoryview(flat.reshape(-1).view(np.uint8))
+        return f"{flat.dtype.str}{flat.shape}", flat.reshape(-1).view(np.uint8).data
     return ("text", part.encode()) if isinstance(part, str) else ("bytes", memoryview(part))

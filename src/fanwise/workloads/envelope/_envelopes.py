@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from fanwise.workloads.envelope._curves import VALUES, Curve, Traced, curve_of, 
 from fanwise.workloads.envelope._question import Question
 from fanwise.workloads.envelope._tiers import keep
 
-__all__ = ["FACTS", "Envelopes", "compute", "from_entry", "to_entry"]
+__all__ = ["FACTS", "Envelopes", "compute", "from_entry", "segment_cells", "to_entry"]
 
 FACTS = (
     "cells",
@@ -78,12 +78,19 @@ def compute(
         Cells of the grid in World and in each segment.
     question : Question
     """
-    place, cells = in_order(*valid_cells(pairs, factors))
-    parts = [_traced(cells, sizes[0], question)]
-    if len(sizes) > 1:
-        segments = by_segment(cells, codes[place], len(sizes) - 1)
-        parts += [_traced(part, size, question) for part, size in zip(segments, sizes[1:], strict=True)]
+    segments = segment_cells(pairs, factors, codes, len(sizes) - 1)
+    parts = [_traced(part, size, question) for part, size in zip(segments, sizes, strict=True)]
     return _together([one for part in parts for one in part])
+
+
+def segment_cells(
+    pairs: Sequence[Pair], factors: Sequence[float], codes: NDArray[np.int32], count: int
+) -> Iterator[Cells]:
+    """Valid cells of World, then of each of ``count`` segments, in lower order: one sort for all of them."""
+    place, cells = in_order(*valid_cells(pairs, factors))
+    yield cells
+    if count:
+        yield from by_segment(cells, codes[place], count)
 
 
 def _traced(cells: Cells, size: int, question: Question) -> list[tuple[tuple[float, ...], Traced]]:
@@ -127,4 +134,4 @@ def _fits(found: Envelopes, curves: int) -> bool:
     return all(
         isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
         for array, dtype, shape in expected
-    ) and bool((found.counts() >= 0).all())
+    ) and not (found.counts() < 0).any()

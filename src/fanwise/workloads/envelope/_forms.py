@@ -105,9 +105,7 @@ def _said_twice(file: str, what: str, again: Twice) -> str:
 
 def _labels(rows: Rows, country: str, region: str | None) -> tuple[Labels, Labels]:
     blanks: Any = np.full(len(rows), None, dtype=object)
-    return encode(rows.column(country), "country"), encode(
-        blanks if region is None else rows.column(region), "region"
-    )
+    return encode(rows.column(country), "country"), encode(blanks if region is None else rows.column(region), "region")
 
 
 def _aliases(rows: Rows, country: str, codes: Sequence[str]) -> dict[str, str]:
@@ -255,9 +253,7 @@ def _spam_crops(sheet: Sheet, technology: str) -> dict[str, str]:
     crops = {name.removesuffix(suffix): name for name in sheet.columns if name.endswith(suffix)}
     if not crops:
         found = sorted({name[-1].upper() for name in sheet.columns if re.fullmatch(r"[a-z]{4}_[airhls]", name)})
-        raise InputError(
-            f"{sheet.name}: no column for technology {technology}; there are columns for {listed(found)}"
-        )
+        raise InputError(f"{sheet.name}: no column for technology {technology}; there are columns for {listed(found)}")
     return crops
 
 

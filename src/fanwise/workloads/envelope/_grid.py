@@ -101,7 +101,9 @@ class Grid:
         labels = encode(country, "country"), encode([None] * len(ids) if region is None else region, "region")
         pairs = {str(code): (_column(ha), _column(mt)) for code, (ha, mt) in crops.items()}
         lengths = {"country": len(labels[0].codes), "region": len(labels[1].codes)}
-        lengths |= {f"{code} {what}": len(c) for code, p in pairs.items() for what, c in zip(("ha", "mt"), p, strict=True)}
+        lengths |= {
+            f"{code} {what}": len(c) for code, p in pairs.items() for what, c in zip(("ha", "mt"), p, strict=True)
+        }
         for what, length in lengths.items():
             if length != len(ids):
                 raise UsageValueError(f"{what} has {length} values, cell has {len(ids)}")

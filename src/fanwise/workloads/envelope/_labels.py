@@ -30,9 +30,9 @@ class Labels:
 
 
 def clean(text: Any) -> str:
-    """A name as it is compared: NFC, without spaces around it; missing ones are blank.
+    r"""A name as it is compared: NFC, without spaces around it; missing ones are blank.
 
-    >>> clean(" Cafe\\u0301 ") == "Café", clean(None)
+    >>> clean(" Cafe\u0301 ") == "Café", clean(None)
     (True, '')
     """
     return unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else ""

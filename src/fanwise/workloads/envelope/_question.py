@@ -11,7 +11,19 @@ from decimal import Decimal, InvalidOperation
 from fanwise.errors import UsageError, UsageValueError
 from fanwise.workloads.envelope._words import did_you_mean
 
-__all__ = ["FILTERS", "METHODS", "TIERS", "Filter", "Points", "Question", "Tier", "make_question", "make_tier", "make_tiers", "parse_points"]  # fmt: skip
+__all__ = [
+    "FILTERS",
+    "METHODS",
+    "TIERS",
+    "Filter",
+    "Points",
+    "Question",
+    "Tier",
+    "make_question",
+    "make_tier",
+    "make_tiers",
+    "parse_points",
+]
 
 METHODS = ("interp", "step")
 UNITS = ("kcal", "mt")

@@ -168,7 +168,9 @@ def _faults(text: bytes, numbers: Sequence[str]) -> Iterator[str]:
     places = {column: header.index(column) for column in numbers}
     for number, row in enumerate(filter(None, rows), 1):
         if len(row) != len(header):
-            more = "a decimal comma needs quotes, or a decimal point" if len(row) > len(header) else "a field is missing"
+            more = (
+                "a decimal comma needs quotes, or a decimal point" if len(row) > len(header) else "a field is missing"
+            )
             yield f"row {number}: {len(row)} fields, the header has {len(header)}: {row[:8]}; {more}"
             return
         for column, at in places.items():

@@ -91,7 +91,9 @@ class Sweep:
     def unit(self) -> str:
         return self.plan.question.unit
 
-    def curve(self, crop: str, segment: str = "World", tier: str = "comprehensive", *, scenario: str = "baseline") -> Curve:
+    def curve(
+        self, crop: str, segment: str = "World", tier: str = "comprehensive", *, scenario: str = "baseline"
+    ) -> Curve:
         """One curve.
 
         Raises
@@ -166,7 +168,9 @@ class Sweep:
         columns["status"] = np.where(points > 0, "ok", "empty")
         for name, values in zip(FACTS, facts.T, strict=True):
             whole = name in {"cells", "valid", "filtered", "used"}
-            columns[f"production_{self.unit}" if name == "production" else name] = values.astype(np.int64) if whole else values
+            columns[f"production_{self.unit}" if name == "production" else name] = (
+                values.astype(np.int64) if whole else values
+            )
         columns["width_reduction_pct"] = self._reductions(facts[:, FACTS.index("width")])
         columns["digest"] = [one.curve(k).digest for one in found for k in range(len(one.stops))]
         return pd.DataFrame(columns)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanwise.workloads.envelope._bounds import Polyline
 from fanwise.workloads.envelope._cells import Pair
 from fanwise.workloads.envelope._crops import Crop
-from fanwise.workloads.envelope._envelopes import Envelopes, compute
+from fanwise.workloads.envelope._envelopes import Envelopes, compute, segment_cells
 from fanwise.workloads.envelope._grid import Grid
 from fanwise.workloads.envelope._labels import Labels
-from fanwise.workloads.envelope._question import Question
+from fanwise.workloads.envelope._question import Question, Tier
 from fanwise.workloads.envelope._scenarios import Scenario, factors_of, shocked
 from fanwise.workloads.envelope._store import Answer, Store
+from fanwise.workloads.envelope._tiers import keep, tier_slice
 
-__all__ = ["Columns", "Item", "Plan", "SweepTask", "columns_of", "envelopes_of"]
+__all__ = ["Columns", "Item", "Line", "Plan", "SweepTask", "columns_of", "envelopes_of", "lines_of", "pairs_of"]
 
 
 class Item(NamedTuple):
@@ -52,6 +54,10 @@ class Plan:
     def curves(self) -> int:
         """Curves of an item."""
         return len(self.segments) * len(self.question.tiers)
+
+    def with_tier(self, tier: Tier) -> Plan:
+        """The same plan with one more tier behind the others."""
+        return replace(self, question=replace(self.question, tiers=(*self.question.tiers, tier)))
 
     def header(self, item: Item, digests: Sequence[str], created: float) -> dict[str, Any]:
         """What an entry of the cache says of itself."""
@@ -109,12 +115,37 @@ def columns_of(grid: Grid, codes: NDArray[np.int32], crops: Sequence[Crop], *, k
 
 def envelopes_of(plan: Plan, columns: Columns, item: Item) -> Envelopes:
     """Every curve of one crop in one scenario."""
-    crop, scenario = plan.crops[item.crop], plan.scenarios[item.scenario]
-    pairs = [
-        shocked(columns.pairs[code], factors_of(scenario, code, columns.labels), columns.labels)
-        for code in crop.members
-    ]
-    return compute(pairs, crop.factors(plan.question.unit), columns.codes, plan.sizes, plan.question)
+    factors = plan.crops[item.crop].factors(plan.question.unit)
+    return compute(pairs_of(plan, columns, item), factors, columns.codes, plan.sizes, plan.question)
+
+
+def pairs_of(plan: Plan, columns: Columns, item: Item) -> list[Pair]:
+    """The columns of each member of a crop, as a scenario has them."""
+    scenario, labels = plan.scenarios[item.scenario], columns.labels
+    codes = plan.crops[item.crop].members
+    return [shocked(columns.pairs[code], factors_of(scenario, code, labels), labels) for code in codes]
+
+
+class Line(NamedTuple):
+    """Both bounds of a curve as polylines, by the places of its segment and tier."""
+
+    segment: int
+    tier: int
+    lower: Polyline
+    upper: Polyline
+
+
+def lines_of(plan: Plan, columns: Columns, item: Item, pairs: Sequence[Pair] | None = None) -> Iterator[Line]:
+    """The bounds of every tier of every segment that is not empty; ``pairs`` instead of the grid's columns."""
+    pairs = pairs_of(plan, columns, item) if pairs is None else pairs
+    factors = plan.crops[item.crop].factors(plan.question.unit)
+    for at, cells in enumerate(segment_cells(pairs, factors, columns.codes, len(plan.segments) - 1)):
+        kept = keep(cells, plan.question.filter)
+        for tier, found in enumerate(tier_slice(kept.yields, tier) for tier in plan.question.tiers):
+            if found is not None:
+                part = kept.cut(*found)
+                lower = Polyline.of(part.area_ha, part.loss)
+                yield Line(at, tier, lower, Polyline.of(part.area_ha[::-1], part.loss[::-1]))
 
 
 class SweepTask:

@@ -111,7 +111,7 @@ def source_of(
     if technology.upper() not in TECHNOLOGIES or len(technology) != 1:
         raise UsageError(f"technology {technology!r}: expected one of {', '.join(TECHNOLOGIES)}")
     roles = {os.fspath(p): role for p, role in ((harvest, "harvest"), (production, "production")) if p is not None}
-    names = list(dict.fromkeys([*map(os.fspath, paths), *roles]))
+    names = list(dict.fromkeys([*(os.fspath(path) for path in paths), *roles]))
     if not names:
         raise UsageError("no input; give a .csv, .csv.gz or .parquet file")
     return Source({name: load(name) for name in names}, roles, technology.upper(), encoding, strict)
@@ -125,7 +125,7 @@ def read_grid(
     encoding: str = "auto",
     strict: bool = False,
 ) -> Grid:
-    """Read a grid from a wide or long file, or from a pair of files in the layout of SPAM.
+    r"""Read a grid from a wide or long file, or from a pair of files in the layout of SPAM.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def read_grid(
     --------
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "grid.csv"
-    >>> _ = path.write_text("cell,country,WHEA_H,WHEA_P\\n1,Utopia,10.0,30.5\\n")
+    >>> _ = path.write_text("cell,country,WHEA_H,WHEA_P\n1,Utopia,10.0,30.5\n")
     >>> read_grid(path).crops
     ('WHEA',)
     """

@@ -220,9 +220,7 @@ def _key(plan: Plan, columns: Columns, scenario: int, crop: int) -> str:
             "method": asked.method,
             "points": [asked.points.kind, [value.hex() for value in asked.points.values], asked.points.count],
             "filter": [asked.filter.least_ha.hex(), asked.filter.factor.hex()],
-            "shocks": [
-                key_of(factors_of(plan.scenarios[scenario], code, columns.labels)) for code in told.members
-            ],
+            "shocks": [key_of(factors_of(plan.scenarios[scenario], code, columns.labels)) for code in told.members],
         }
     )
 
@@ -296,4 +294,3 @@ def read_cached(source: Source, cache: Any) -> tuple[Grid, bool]:
         return grid, True
     memo.forget(source.key(), None)
     return source.grid(), False
-
