@@ -15,7 +15,7 @@ from fanwise.workloads.envelope._task import Columns, Item, Plan, lines_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Replicates", "band_table"]
+__all__ = ["Replicates", "band_table", "replicates_of"]
 
 Floats = NDArray[np.float64]
 QUANTILES = {"q025": 0.025, "q500": 0.5, "q975": 0.975}

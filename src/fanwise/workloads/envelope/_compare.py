@@ -15,7 +15,7 @@ from fanwise.workloads.envelope._sweep import Place, Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Results", "compare", "open_results"]
+__all__ = ["CHANGES", "KEY", "Results", "compare", "open_results"]
 
 KEY = list(Place._fields)
 CHANGES = ("added", "removed", "changed", "unchanged")
@@ -40,6 +40,8 @@ def open_results(source: Any) -> Results:
     """
     import pandas as pd
 
+    if isinstance(source, Results):
+        return source
     if isinstance(source, Sweep):
         return Results(_keyed(source.table()), _keyed(source.summary()), source.unit)
     folder = os.fspath(source)
@@ -58,7 +60,9 @@ def open_results(source: Any) -> Results:
             curves = _numbers(pd.read_csv(f"{folder}/curves.csv", **options))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no results of fanwise envelope ({error})") from error
-    unit = next((str(name).removeprefix("production_") for name in summary if str(name).startswith("production_")), "kcal")
+    unit = next(
+        (name.removeprefix("production_") for name in map(str, summary) if name.startswith("production_")), "kcal"
+    )
     return Results(_keyed(curves), _keyed(summary), unit)
 
 
@@ -67,7 +71,8 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     texts = {*KEY, "status", "digest"}
-    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in frame if name not in texts})
+    numbers = [name for name in map(str, frame) if name not in texts]
+    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
 
 
 def _keyed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,8 +104,12 @@ def compare(old: Any, new: Any) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*KEY, "change", "max_rel_diff", "production_change_pct", "width_change"])
 
 
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def _by_key(summary: pd.DataFrame) -> dict[tuple[str, ...], Mapping[str, Any]]:
-    return {tuple(row[name] for name in KEY): row for row in summary.to_dict("records")}
+    return {tuple(row[name] for name in KEY): row for row in _records(summary)}
 
 
 def _change(

@@ -126,12 +126,13 @@ def from_entry(entry: Any, curves: int) -> Envelopes | None:
 
 
 def _fits(found: Envelopes, curves: int) -> bool:
-    expected = (
-        (found.stops, np.int64, (curves,)),
-        (found.facts, np.float64, (curves, len(FACTS))),
-        (found.values, np.float64, (len(VALUES), int(found.stops[-1]) if np.size(found.stops) else 0)),
+    arrays: tuple[tuple[Any, type, int], ...] = (
+        (found.stops, np.int64, 1),
+        (found.facts, np.float64, 2),
+        (found.values, np.float64, 2),
     )
-    return all(
-        isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
-        for array, dtype, shape in expected
-    ) and not (found.counts() < 0).any()
+    if not all(isinstance(a, np.ndarray) and a.dtype == kind and a.ndim == axes for a, kind, axes in arrays):
+        return False
+    points = int(found.stops[-1]) if len(found.stops) else 0
+    shapes = [array.shape for array, _, _ in arrays] == [(curves,), (curves, len(FACTS)), (len(VALUES), points)]
+    return shapes and not (found.counts() < 0).any()

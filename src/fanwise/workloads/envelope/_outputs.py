@@ -86,7 +86,7 @@ class Folder:
 
     def add_csv(self, name: str, table: pd.DataFrame) -> None:
         """A table with floats that read back as they were, and empty fields for what is undefined."""
-        truths = {c: table[c].map({True: "true", False: "false"}) for c in table if table[c].dtype == bool}
+        truths = {c: table[c].map({True: "true", False: "false"}) for c in map(str, table) if table[c].dtype == bool}
         table.assign(**truths).to_csv(self.place(f"{name}.csv"), index=False, lineterminator="\n", encoding="utf-8")
 
     def add_parquet(self, name: str, table: pd.DataFrame) -> None:

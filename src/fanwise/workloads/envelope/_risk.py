@@ -165,8 +165,8 @@ def risk(result: Sweep, fits: Mapping[str, Fit], *, bootstrap: int = 1000, seed:
     if bootstrap < 0:
         raise UsageValueError(f"bootstrap {bootstrap}: expected a number ≥ 0")
     frames = [_of_crop(result, crop, found, (bootstrap, seed)) for crop, found in fits.items() if _has(result, crop)]
-    none = {name: [] for name in ("crop", "tier", "point", "area_km2", "magnitude", f"upper_{result.unit}", *_BANDS)}
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(none)
+    names = ["crop", "tier", "point", "area_km2", "magnitude", f"upper_{result.unit}", *_BANDS]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
 
 
 _BANDS = ("p", "p_low", "p_median", "p_high")

@@ -124,10 +124,20 @@ class Store:
         """Header and size in bytes of every entry."""
         found = []
         for info in self.cache.list(f"{envelopes.__module__}:{envelopes.__qualname__}"):
-            entry = self.cache.get(type(self._entry.key("", None))(bytes.fromhex(info.key)))
+            entry = self.cache.get(self._key(info.key))
             if isinstance(entry, dict) and "header" in entry:
                 found.append((json.loads(entry["header"]), info.bytes))
         return found
+
+    def clear_older(self, seconds: float) -> int:
+        """Remove this workload's entries that are older than so many seconds; returns how many."""
+        before = self.now() - seconds
+        old = [info.key for info in self.cache.list(PREFIX) if info.created < before]
+        return sum(bool(self.cache.delete(self._key(key))) for key in old)
+
+    def _key(self, digits: str) -> Any:
+        """A key as the cache makes them, from its digits."""
+        return type(self._entry.key("", None))(bytes.fromhex(digits))
 
 
 def _nothing(*, corrupt: int = 0, expired: int = 0) -> Answer:

@@ -126,10 +126,9 @@ class Sweep:
         import pandas as pd
 
         wanted = [key for key in sorted(self.results) if scenarios is None or self.scenarios[key[0]] in scenarios]
-        counts = [self.results[key].counts() for key in wanted]
-        points = np.concatenate(counts) if counts else np.empty(0, np.int64)
-        none = np.empty((len(VALUES), 0))
-        values = np.concatenate([none, *(self.results[key].values for key in wanted)], axis=1)
+        found = [self.results[key] for key in wanted]
+        points = np.concatenate([np.empty(0, np.int64), *(one.counts() for one in found)])
+        values = np.concatenate([np.empty((len(VALUES), 0)), *(one.values for one in found)], axis=1)  # noqa: PD011 - not a frame
         named = dict(zip((f"{n}_{self.unit}" if n in {"lower", "upper"} else n for n in VALUES), values, strict=True))
         starts = np.repeat(np.cumsum(points) - points, points)
         columns: dict[str, Any] = self._labels(wanted, points) | {"point": np.arange(len(starts)) - starts}
@@ -145,7 +144,7 @@ class Sweep:
         codes = np.array([(s, c, g, t) for s, c in keys for g, t in inner], dtype=np.int32).reshape(-1, 4)
         names = (self.scenarios, self.crops, self.segments, self.tiers)
         return {
-            field: pd.Categorical.from_codes(np.repeat(codes[:, at], repeat), list(names[at]))  # type: ignore[call-overload,arg-type]  # stubs know lists only
+            field: pd.Categorical.from_codes(np.repeat(codes[:, at], repeat), categories=pd.Index(names[at]))
             for at, field in enumerate(Place._fields)
         }
 
@@ -182,7 +181,8 @@ class Sweep:
             return np.full(len(widths), np.nan)
         whole = by_tier[:, [self.tiers.index("comprehensive")]]
         share = np.divide(by_tier, whole, out=np.full(by_tier.shape, np.nan), where=whole != 0)
-        return (100.0 * (1.0 - share)).reshape(-1)
+        reductions: NDArray[np.float64] = (100.0 * (1.0 - share)).reshape(-1)
+        return reductions
 
     def write(
         self, directory: str | os.PathLike[str], *, format: str = "parquet", overwrite: bool = False

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fanwise
-from fanwise.errors import UsageError, UsageValueError
+from fanwise.errors import CacheError, FanwiseWarning, UsageError, UsageValueError
 from fanwise.workloads.envelope import _pack
+from fanwise.workloads.envelope._bands import band_table, replicates_of
 from fanwise.workloads.envelope._crops import Crop, find_crops
 from fanwise.workloads.envelope._grid import Grid, segments_of
 from fanwise.workloads.envelope._question import make_question
@@ -23,7 +25,10 @@ from fanwise.workloads.envelope._sweep import Problem, Sweep
 from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of
 from fanwise.workloads.envelope.io import Source
 
-__all__ = ["make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
 
 
 def sweep(
@@ -134,8 +139,7 @@ def make_plan(
     by, named = _segmentation(*where)
     segments, codes = segments_of(grid, by, named)
     told = read_scenarios(scenarios, grid)
-    counts = np.bincount(codes + 1, minlength=len(segments))[1:] if len(segments) > 1 else []
-    sizes = (grid.n_cells, *(int(count) for count in counts))
+    sizes = (grid.n_cells, *np.bincount(codes + 1, minlength=len(segments))[1 : len(segments)].tolist())
     columns = columns_of(grid, codes, found, keyed=keyed)
     return Plan(asked, found, told, by, segments, sizes), columns, skipped
 
@@ -194,7 +198,7 @@ def run_plan(
         report=done.report,
         statistics={
             "cache": _counts(looked, list(answers.values()), len(missing), enabled=store is not None),
-            "workers": done.report.workers if done.report is not None else 0,
+            "workers": done.report.workers,
         },
     )
 
@@ -253,6 +257,32 @@ def _problem(plan: Plan, item: Item, error: BaseException | None) -> Problem:
     return Problem(plan.scenarios[item.scenario].name, plan.crops[item.crop].name, reason)
 
 
+def bands(result: Sweep, count: int, *, yield_cv: float, seed: int = 0, **options: Any) -> pd.DataFrame:
+    """Bands of uncertain yields around the baseline: production of each cell times a random factor, ``count`` times.
+
+    Parameters
+    ----------
+    result : Sweep
+    count : int
+        Replicates.
+    yield_cv : float
+        Coefficient of variation of a cell's yield; 0 gives the baseline to the last bit.
+    seed : int
+    **options
+        As in `fanwise.map`.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``crop, segment, tier, point, area_km2``, and quantiles ``lower_q025 … upper_q975``.
+    """
+    if count < 1 or not 0 <= yield_cv < float("inf"):
+        raise UsageValueError(f"{count} bands with yield_cv {yield_cv}: expected a count ≥ 1 and a finite number ≥ 0")
+    if any((0, place) not in result.results for place in range(len(result.crops))):
+        raise UsageError("bands need the baseline of every crop; one has failed")
+    return band_table(result, fanwise.map(replicates_of(result, yield_cv, seed), range(count), **options))
+
+
 @contextlib.contextmanager
 def _bundles() -> Iterator[Callable[[Columns], Any]]:
     """Freeze columns once, when they first travel; the memory is freed at the end of the run."""
@@ -273,6 +303,15 @@ def _bundles() -> Iterator[Callable[[Columns], Any]]:
 def open_cache(path: str | Path | None) -> fanwise.Cache:
     """A cache of this process; envelopes are read once a run, so none stay in memory."""
     return fanwise.Cache(path, memory=0)
+
+
+def cache_or_none(path: str | Path | None) -> fanwise.Cache | None:
+    """A cache, or None with a warning where there cannot be one: a run goes on without."""
+    try:
+        return open_cache(path)
+    except (CacheError, OSError) as error:
+        warnings.warn(f"no cache: {error}", FanwiseWarning, stacklevel=3)
+        return None
 
 
 def read_cached(source: Source, cache: Any) -> tuple[Grid, bool]:
