@@ -75,8 +75,10 @@ def svg(picture: Picture) -> str:
     """A drawing whose text stays text."""
     axes = _axes(picture)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="sans-serif" font-size="12" fill="{INK}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+            f'height="{HEIGHT}" font-family="sans-serif" font-size="12" fill="{INK}">'
+        ),
         f"<title>{escape(picture.title)}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="24" font-size="16">{escape(picture.title)}</text>',
@@ -100,8 +102,10 @@ def _frame(axes: Axes, unit: str) -> list[str]:
     middle = (TOP + bottom) / 2
     return [
         *parts,
-        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 16}" text-anchor="middle">'
-        "magnitude: log10 of disrupted harvested area (km²)</text>",
+        (
+            f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 16}" text-anchor="middle">'
+            "magnitude: log10 of disrupted harvested area (km²)</text>"
+        ),
         f'<text x="18" y="{middle}" text-anchor="middle" transform="rotate(-90 18 {middle})">log10 of loss ({unit})</text>',
     ]
 
@@ -129,8 +133,10 @@ def _band(axes: Axes, curve: Curve, colour: str, name: str) -> list[str]:
     x, y = upper[-1] if upper else (0.0, 0.0)
     corners = " ".join(f"{px:.1f},{py:.1f}" for px, py in [*upper, *reversed(lower)])
     return [
-        f'<polygon points="{corners}" fill="{colour}" fill-opacity="0.35" stroke="{colour}">'
-        f"<title>{escape(name)}: width {curve.width:.4g}</title></polygon>",
+        (
+            f'<polygon points="{corners}" fill="{colour}" fill-opacity="0.35" stroke="{colour}">'
+            f"<title>{escape(name)}: width {curve.width:.4g}</title></polygon>"
+        ),
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{colour}" stroke-width="2"/>',
     ]
 

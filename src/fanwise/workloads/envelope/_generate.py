@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from fanwise.workloads.envelope._cells import Pair
 from fanwise.workloads.envelope._crops import facts
 from fanwise.workloads.envelope._grid import Grid
 
-__all__ = ["generate_grid"]
+__all__ = ["generate_grid", "write_grid"]
 
 NAMES = (
     "République de Ñandú", "Utopia", "Côte d'Émeraude", "Ελλάδα-2", "Ruritania", "São Verde", "東の国", "Freedonia",
@@ -80,3 +82,24 @@ def _crop(rng: np.random.Generator, place: NDArray[np.int64], countries: int) ->
     area[dice[3] < 0.003] = 0.0
     production[dice[4] < 0.003] = np.nan
     return np.where(grows, area, 0.0), np.where(grows, production, 0.0)
+
+
+def write_grid(grid: Grid, path: str) -> None:
+    """Write a grid in the wide form, CSV or Parquet by the suffix; the file is complete or not there."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+    import pyarrow.parquet as pq
+
+    names = {what: np.array([*labels.names, ""], dtype=object)[labels.codes]
+             for what, labels in (("country", grid.country), ("region", grid.region))}  # fmt: skip
+    columns = {"cell": grid.cell, **names}
+    for code, (ha, mt) in grid.columns.items():
+        columns |= {f"{code}_H": ha, f"{code}_P": mt}
+    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        (pq.write_table if path.lower().endswith(".parquet") else arrow_csv.write_csv)(table, temporary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fanwise.workloads.envelope._compare import CHANGES, KEY, Results, compare, open_results
+from fanwise.workloads.envelope._compare import CHANGES, KEY, Results, compare
 from fanwise.workloads.envelope._crops import facts
 from fanwise.workloads.envelope._events import Event, outside, read_events
 from fanwise.workloads.envelope._figure import Picture, png, svg
@@ -194,7 +194,7 @@ def report_page(done: Done, seconds: Mapping[str, float]) -> str:
         "Where the time went (s)": {name: f"{value:.3f}" for name, value in seconds.items()},
     }
     if done.result.report is not None:
-        told["Plan"] = {"workers": done.result.report.workers, "why": done.result.report.reason}
+        told["Plan"] = {"workers": str(done.result.report.workers), "why": done.result.report.reason}
     figures = [svg(picture) for _, _, picture in pictures_of(done, ["World"])]
     return page(done.summary, figures, told, done.result.unit)
 

@@ -50,8 +50,10 @@ def page(summary: pd.DataFrame, figures: Sequence[str], facts: Mapping[str, Any]
     others = table[table["segment"] != "World"]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>fanwise envelope</title>',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        "script-src 'unsafe-inline'\">",
+        (
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+            "script-src 'unsafe-inline'\">"
+        ),
         f"<style>{_STYLE}</style></head><body><h1>Harvest-production envelopes</h1>",
         *figures,
         _table("World", world, unit),
