@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -95,10 +96,14 @@ def svg(picture: Picture) -> str:
 def _frame(axes: Axes, unit: str) -> list[str]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="{INK}"/>']
-    for tick in _ticks(axes.x0, axes.x1):
-        parts.append(f'<text x="{axes.x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
-    for tick in _ticks(axes.y0, axes.y1):
-        parts.append(f'<text x="{LEFT - 8}" y="{axes.y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    parts += [
+        f'<text x="{axes.x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>'
+        for tick in _ticks(axes.x0, axes.x1)
+    ]
+    parts += [
+        f'<text x="{LEFT - 8}" y="{axes.y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        for tick in _ticks(axes.y0, axes.y1)
+    ]
     middle = (TOP + bottom) / 2
     return [
         *parts,
@@ -215,5 +220,7 @@ def png(picture: Picture) -> bytes:
              ylabel=f"log10 of loss ({picture.unit})")  # fmt: skip
     plot.legend(loc="lower right")
     content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in scripts that the font lacks
+        figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

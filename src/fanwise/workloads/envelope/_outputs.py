@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import unicodedata
@@ -109,11 +110,13 @@ def slugs(names: Iterable[Any]) -> list[str]:
     >>> slugs(["Côte d'Émeraude", "東の国", "cote-d-emeraude", "東の国2"])
     ['Cote-d-Emeraude', 'x', 'cote-d-emeraude-2', '2']
     """
-    seen: dict[str, int] = {}
-    made = []
+    made: list[str] = []
+    seen: set[str] = set()
     for name in names:
         plain = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode()
-        slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-") or "x"
-        count = seen[slug.casefold()] = seen.get(slug.casefold(), 0) + 1
-        made.append(slug if count == 1 else f"{slug}-{count}")
+        stem = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_") or "x"
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        slug = next(slug for slug in itertools.chain([stem], numbered) if slug.casefold() not in seen)
+        seen.add(slug.casefold())
+        made.append(slug)
     return made

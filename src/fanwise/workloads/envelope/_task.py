@@ -55,6 +55,11 @@ class Plan:
         """Curves of an item."""
         return len(self.segments) * len(self.question.tiers)
 
+    def cost_s(self, items: Sequence[Item]) -> float:
+        """Estimated seconds for these items on one core: 0.4 µs a cell (the sort by yield), 0.1 ms a curve; measured."""
+        cells = sum(self.sizes[0] * len(self.crops[item.crop].members) for item in items)
+        return 4e-7 * cells + 1e-4 * self.curves * len(items)
+
     def with_tier(self, tier: Tier) -> Plan:
         """The same plan with one more tier behind the others."""
         return replace(self, question=replace(self.question, tiers=(*self.question.tiers, tier)))

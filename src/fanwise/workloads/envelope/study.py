@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
+
+PAYS_S = 2.0
+"""Less work than this stays in the calling process: a worker takes 0.6 s to import the numerical packages, and first
+items, which are timed to decide, are slow for reasons of their own."""
 
 
 def sweep(
@@ -177,6 +181,8 @@ def run_plan(
     items = _items(plan, columns)
     known = _recall(items, plan, store, recalculate=recalculate)
     missing = [item for item, answer in zip(items, known, strict=True) if answer is None or answer.origin == "miss"]
+    if not pays(plan.cost_s(missing), options):
+        options["workers"] = 1
     with _bundles() as freeze:
         done = fanwise.run(SweepTask(plan, columns, store, freeze), missing, on_error="return", **options)
     answers: dict[Item, Answer] = {}
@@ -203,6 +209,12 @@ def run_plan(
     )
 
 
+def pays(seconds: float, options: Mapping[str, Any]) -> bool:
+    """True unless the work is too small for workers, and none were asked for by kind."""
+    asked = options.get("executor") is not None or options.get("backend", "auto") != "auto"
+    return asked or seconds >= PAYS_S
+
+
 def _items(plan: Plan, columns: Columns) -> list[Item]:
     """Every crop in every scenario; keys only where somebody looks at them."""
     places = [(s, c) for s in range(len(plan.scenarios)) for c in range(len(plan.crops))]
@@ -222,7 +234,7 @@ def _key(plan: Plan, columns: Columns, scenario: int, crop: int) -> str:
             "segments": list(plan.segments),
             "tiers": [[tier.name, tier.lo, tier.hi] for tier in asked.tiers],
             "method": asked.method,
-            "points": [asked.points.kind, [value.hex() for value in asked.points.values], asked.points.count],
+            "points": [asked.points.kind, list(map(float.hex, asked.points.values)), asked.points.count],  # noqa: PD011 - not a frame
             "filter": [asked.filter.least_ha.hex(), asked.filter.factor.hex()],
             "shocks": [key_of(factors_of(plan.scenarios[scenario], code, columns.labels)) for code in told.members],
         }
@@ -280,6 +292,9 @@ def bands(result: Sweep, count: int, *, yield_cv: float, seed: int = 0, **option
         raise UsageValueError(f"{count} bands with yield_cv {yield_cv}: expected a count ≥ 1 and a finite number ≥ 0")
     if any((0, place) not in result.results for place in range(len(result.crops))):
         raise UsageError("bands need the baseline of every crop; one has failed")
+    places = [Item(0, place) for place in range(len(result.crops))]
+    if not pays(count * result.plan.cost_s(places), options):
+        options["workers"] = 1
     return band_table(result, fanwise.map(replicates_of(result, yield_cv, seed), range(count), **options))
 
 
