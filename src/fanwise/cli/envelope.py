@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -127,8 +128,8 @@ def _check(options: RunOptions, own: dict[str, Any]) -> Extras:
 
     make_question(own["tiers"], own["method"], own["points"], own["filter"], own["unit"])
     check_free(own["out"], overwrite=options.force)
-    own["out"].mkdir(parents=True, exist_ok=True)
-    check_writable(options.report, options.trace, own["out"] / ".fanwise")
+    there = next(place for place in (own["out"], *own["out"].absolute().parents) if place.exists())
+    check_writable(options.report, options.trace, there / f".fanwise.{os.getpid()}")
     own["kcal_table"] = {} if own["kcal"] is None else read_kcal(own["kcal"])
     return Extras(
         thresholds=() if own["thresholds"] is None else read_thresholds(own["thresholds"]),

@@ -153,5 +153,5 @@ def _check_group(own: str, codes: Collection[str], names: Mapping[str, str]) -> 
 def _code(name: str, names: Mapping[str, str]) -> str:
     code = names.get(name.casefold())
     if code is None:
-        raise UsageError(f"no crop {name!r} in the grid{did_you_mean(name, [*names.values(), *names, 'allgrain'])}")
+        raise UsageError(f"no crop {name!r} in the grid{did_you_mean(name, [*names, *names.values(), 'allgrain'])}")
     return code

@@ -234,7 +234,7 @@ def _key(plan: Plan, columns: Columns, scenario: int, crop: int) -> str:
             "segments": list(plan.segments),
             "tiers": [[tier.name, tier.lo, tier.hi] for tier in asked.tiers],
             "method": asked.method,
-            "points": [asked.points.kind, list(map(float.hex, asked.points.values)), asked.points.count],  # noqa: PD011 - not a frame
+            "points": [asked.points.kind, list(map(float.hex, asked.points.values)), asked.points.count],
             "filter": [asked.filter.least_ha.hex(), asked.filter.factor.hex()],
             "shocks": [key_of(factors_of(plan.scenarios[scenario], code, columns.labels)) for code in told.members],
         }
