@@ -114,7 +114,9 @@ def test_splitting_a_cell_in_halves_changes_nothing_in_interp(cells) -> None:
     total = sum(areas) / 100
     points = "at:" + ",".join(repr(total * k / 5) for k in range(1, 5))
     whole = bounds(areas, losses, points=points)
-    halves = bounds([areas[0] / 2, areas[0] / 2, *areas[1:]], [losses[0] / 2, losses[0] / 2, *losses[1:]], points=points)
+    halves = bounds(
+        [areas[0] / 2, areas[0] / 2, *areas[1:]], [losses[0] / 2, losses[0] / 2, *losses[1:]], points=points
+    )
     assert halves.lower == pytest.approx(whole.lower, rel=1e-9)
     assert halves.upper == pytest.approx(whole.upper, rel=1e-9)
     assert halves.width == pytest.approx(whole.width, rel=1e-9, abs=1e-12)

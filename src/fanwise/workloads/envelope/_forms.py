@@ -17,7 +17,7 @@ from fanwise.workloads.envelope._labels import Labels, clean, encode
 from fanwise.workloads.envelope._sheets import Rows, Sheet
 from fanwise.workloads.envelope._words import listed
 
-__all__ = ["BadValue", "Read", "form_of", "kind_of", "read_long", "read_pair", "read_wide"]
+__all__ = ["SPAM_IDS", "BadValue", "Read", "form_of", "kind_of", "read_long", "read_pair", "read_wide"]
 
 LONG = ("cell", "country", "crop", "harvest_ha", "production_mt")
 SPAM_IDS = ("grid_code", "cell5m")
@@ -172,7 +172,7 @@ def read_long(sheet: Sheet) -> Read:
     codes_of = [name for name in ALIASES if name in sheet.columns]
     rows = sheet.table(LONG[3:], ["cell", "country", "crop", *([region] if region else []), *codes_of])
     ids = _ids(rows, "cell", unique=False)
-    crops = encode(rows.column("crop"), "crop")
+    crops = _codes(rows)
     if (crops.codes < 0).any():
         raise InputError(f"{sheet.name} row {int(np.argmin(crops.codes)) + 1}, column crop: the code is blank")
     cells, first, place = np.unique(ids, return_index=True, return_inverse=True)
@@ -186,7 +186,7 @@ def read_long(sheet: Sheet) -> Read:
         _check_one_label(sheet, label, first[place], what)
     values = {name: rows.numbers(name) for name in LONG[3:]}
     pairs = {
-        code.upper(): (_spread(values[LONG[3]], spot, at, len(cells)), _spread(values[LONG[4]], spot, at, len(cells)))
+        code: (_spread(values[LONG[3]], spot, at, len(cells)), _spread(values[LONG[4]], spot, at, len(cells)))
         for at, code in sorted(enumerate(crops.names), key=lambda one: int(np.argmax(crops.codes == one[0])))
     }
     return Read(
@@ -196,6 +196,14 @@ def read_long(sheet: Sheet) -> Read:
         _bad_values(rows, {sheet.columns[name]: column for name, column in values.items()}),
         aliases=_aliases(rows, "country", codes_of),
     )
+
+
+def _codes(rows: Rows) -> Labels:
+    """Codes of crops in capital letters."""
+    written = encode(rows.column("crop"), "crop")
+    names = tuple(sorted({name.upper() for name in written.names}))
+    table = np.array([*(names.index(name.upper()) for name in written.names), -1], dtype=np.int32)
+    return Labels(names, table[written.codes])
 
 
 def _spread(values: NDArray[np.float64], spot: NDArray[np.int64], crop: int, cells: int) -> NDArray[np.float64]:

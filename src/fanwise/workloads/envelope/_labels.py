@@ -74,7 +74,8 @@ def _distinct(values: Any) -> tuple[list[Any], NDArray[np.int64]]:
 
     column = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else _as_arrow(values)
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode("encode")
+    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    encoded = column.dictionary_encode("encode")  # a missing name is a spelling too
     places = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
     return encoded.dictionary.to_pylist(), places
 

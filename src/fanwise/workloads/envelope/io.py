@@ -10,7 +10,7 @@ from typing import Any
 
 from fanwise.errors import FanwiseWarning, InputError, UsageError
 from fanwise.workloads.envelope._digests import digest_of
-from fanwise.workloads.envelope._forms import Read, form_of, kind_of, read_long, read_pair, read_wide
+from fanwise.workloads.envelope._forms import SPAM_IDS, Read, form_of, kind_of, read_long, read_pair, read_wide
 from fanwise.workloads.envelope._grid import Grid, Notes, make_grid
 from fanwise.workloads.envelope._sheets import Sheet, load, of_frame, open_sheet
 
@@ -172,7 +172,7 @@ def frames_to_grid(production: Any, harvest: Any, technology: str = "A") -> Grid
     """A grid from two pandas DataFrames in the layout of SPAM; which is which is said by their places."""
     sheets = of_frame("harvest", harvest), of_frame("production", production)
     for sheet in sheets:
-        if form_of(sheet) != "spam":
+        if not any(name in sheet.columns for name in SPAM_IDS):
             raise InputError(f"the {sheet.name} frame has no column grid_code or cell5m")
     read = read_pair(*sheets, technology)
     noted = (f"{read.unpaired} cells are in only one of the frames and were dropped",) if read.unpaired else ()
