@@ -366,7 +366,7 @@ class ProcessCrew:
         reason = link.kill_reason or link.process.trouble
         reason = reason or _death.describe(code, words, link.last_rss(), out_of_memory=memory)
         if not link.is_ready:
-            return self._stillborn(now, link, reason)
+            return _stillborn(now, link, reason)
         retired = code == 0 and index is None and link.kill_reason is None
         if retired and (link.stopping or self._starter.max_tasks):
             for chunk, flight in list(link.in_flight.items()):
@@ -374,13 +374,6 @@ class ProcessCrew:
             return WorkerRetired(now, link.number)
         output = "".join(reader.tail for reader in link.outputs.values())
         return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
-
-    def _stillborn(self, now: float, link: Link, reason: str) -> StartFailed:
-        if link.broken is not None:
-            return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
-        if link.is_initializing():
-            return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
-        return StartFailed(now, f"a worker died while starting: {reason}")
 
     def close(self, *, kill: bool) -> None:
         """End the loan: idle workers of a warm backend are handed back, all others are stopped and reaped.
@@ -425,6 +418,15 @@ class ProcessCrew:
             self._spare.release()
             os.close(self._woken)
             os.close(self._waker)
+
+
+def _stillborn(now: float, link: Link, reason: str) -> StartFailed | WorkerDied:
+    """A worker that was never ready: what its initializer did, it will do again; anything else may be bad luck."""
+    if link.broken is not None:
+        return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
+    if link.is_initializing():
+        return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
+    return WorkerDied(now, link.number, reason, idle=True)
 
 
 def _reason(frame: Frame) -> BaseException:

@@ -95,6 +95,7 @@ class FunctionOptions:
     seed: int | None
     isolate: bool
     state: bytes  # a snapshot if the caller's state has changed, else empty
+    stops: bool = False
 
 
 def encode_chunk(

@@ -65,7 +65,7 @@ class Starter:
         work = self._work
         if self._setup.blas_threads is not None:
             _blas.prepare()
-        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate)
+        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate, work.stops)
         inherited = Inherited(
             self._setup,
             self._initializer,
