@@ -32,7 +32,7 @@ from fanwise.backends.process._sections import split
 from fanwise.backends.process._start import Starter
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
 from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, READY, UNATTACHED
-from fanwise.errors import BackendError, BundleError
+from fanwise.errors import BackendError, BundleError, NotPicklableError
 from fanwise.records.outcomes import Batch, Settled
 from fanwise.records.scheduling import (
     Chunk,
@@ -88,13 +88,7 @@ class ProcessCrew:
         enter(self)
 
     def start(self, count: int) -> None:
-        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`.
-
-        Raises
-        ------
-        NotPicklableError
-            If the initializer has to be sent to the workers and cannot be pickled.
-        """
+        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`."""
         borrowed = self._reserve.borrow(count) if self._dispatcher.parcel is not None else []
         for link in borrowed:
             self._adopt(link)
@@ -109,6 +103,9 @@ class ProcessCrew:
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))
+            return
+        except NotPicklableError as error:
+            self._events.append(StartFailed(self._clock.now(), str(error), fatal=True, error=error))
             return
         self._reserve.note_start()
         self._adopt(link)

@@ -111,7 +111,7 @@ class Starter:
         try:
             packed = dumps(self._initializer, main_by_value=True)
         except NotPicklableError as error:
-            raise explain(self._initializer.call, "initializer", error) from error.__cause__
+            raise explain(self._initializer, "initializer", error) from error.__cause__
         return pickle.dumps((packed.data, [bytearray(view) for view in packed.buffers]), 5), packed.attachments
 
 
