@@ -150,7 +150,8 @@ class Call:
                 first = here.loop.at
                 scene.source.reclaim(first)
                 cost = here.fan_out.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
-                terms = Terms(here.fan_out.workers, first, cost, here_allowed=True)
+                learn = None if advice is None else advice.learn_start
+                terms = Terms(here.fan_out.workers, first, cost, here_allowed=True, learn_start=learn)
         else:
             workers, _, _ = budget_of(options, HostResources())
             terms = Terms(workers)

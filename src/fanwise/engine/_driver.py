@@ -149,10 +149,10 @@ class Driver:
         now = hands.clock.now()
         while hands.interrupts.count > self._interrupts_seen:
             self._interrupts_seen += 1
-            self._stop(now, s.Interrupt(now, self._interrupts_seen))
+            self._stop(now, s.Interrupt(now, self._interrupts_seen, hands.interrupts.signal))
         if self._grace_ends is not None and now >= self._grace_ends:
             self._grace_ends = None
-            self.feed(s.Interrupt(now, 2))
+            self.feed(s.Interrupt(now, 2, hands.interrupts.signal))
         elif hands.deadline is not None and now >= hands.deadline:
             hands.deadline = None
             self._stop(now, s.Deadline(now))

@@ -95,6 +95,7 @@ class FunctionOptions:
     seed: int | None
     isolate: bool
     state: bytes  # a snapshot if the caller's state has changed, else empty
+    stops: bool = False
 
 
 def encode_chunk(
@@ -150,10 +151,11 @@ class Results:
             self.items += len(settled.values)
             return
         for value, packed, seconds in zip(settled.values, packs, settled.seconds, strict=True):
-            if isinstance(packed, NotPicklableError):
-                self._add(_FAILED, 1, seconds, _exceptions.encode(explain(value, "the result", packed)))
-            else:
+            if isinstance(packed, Packed):
                 self._add(_OK, 1, seconds, packed)
+            else:
+                why = explain(value, "the result", packed) if isinstance(packed, NotPicklableError) else packed
+                self._add(_FAILED, 1, seconds, _exceptions.encode(why))
 
     def bare(self) -> bytes | None:
         """The one pickle that this is, if it is one that has nothing beside it and is not large."""
