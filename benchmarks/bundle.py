@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._rounds import Figure
+from benchmarks._rounds import Figure, best_of
 from fanwise import Bundle, _memfd, freeze
 from fanwise.bundle import forget, resolve
 from fanwise.typing import Attachment
@@ -39,12 +39,6 @@ class Row:
     def __str__(self) -> str:
         mark = " " if self.value <= self.goal else "!"
         return f"{mark} {self.measure:<62}{self.value:>10.3f} {self.unit:<8}goal ≤ {self.goal:g}"
-
-
-def interleaved(*actions: Callable[[], float]) -> list[float]:
-    """The least seconds of each action, measured in turn."""
-    rounds = [[action() for action in actions] for _ in range(ROUNDS)]
-    return [min(column) for column in zip(*rounds, strict=True)]
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -70,8 +64,11 @@ def copy_to_shared_map(arrays: dict[str, np.ndarray]) -> None:
 
 
 def freezing(arrays: dict[str, np.ndarray]) -> Row:
-    ours, theirs = interleaved(lambda: timed(lambda: freeze(arrays)), lambda: timed(lambda: copy_to_shared_map(arrays)))
-    return Row("freeze of 4 arrays / numpy.copyto into a new shared map", ours / theirs, 1.5, "×")
+    best = best_of(
+        {"ours": lambda: timed(lambda: freeze(arrays)), "copyto": lambda: timed(lambda: copy_to_shared_map(arrays))},
+        ROUNDS,
+    )
+    return Row("freeze of 4 arrays / numpy.copyto into a new shared map", best["ours"] / best["copyto"], 1.5, "×")
 
 
 class Reader:
@@ -138,12 +135,16 @@ def readers(count: int) -> Iterator[list[Reader]]:
 
 
 def attaching(reader: Reader, small: Bundle, large: Bundle) -> list[Row]:
-    of_small, of_large = interleaved(
-        lambda: reader.ask("attach", small.attachment()), lambda: reader.ask("attach", large.attachment())
+    best = best_of(
+        {
+            "small": lambda: reader.ask("attach", small.attachment()),
+            "large": lambda: reader.ask("attach", large.attachment()),
+        },
+        ROUNDS,
     )
     return [
-        Row("attach and first element: large / 1 MB", of_large / of_small, 2, "×"),
-        Row("attach and first element: large", of_large * 1e3, 5, "ms"),
+        Row("attach and first element: large / 1 MB", best["large"] / best["small"], 2, "×"),
+        Row("attach and first element: large", best["large"] * 1e3, 5, "ms"),
     ]
 
 
@@ -180,7 +181,7 @@ def look_up(bundle: Bundle) -> Row:
         for _ in range(count):
             bundle["part 0"]
 
-    (seconds,) = interleaved(lambda: timed(often))
+    seconds = best_of({"look-up": lambda: timed(often)}, ROUNDS)["look-up"]
     del view
     return Row("look-up of an array view already made", seconds / count * 1e6, 1, "µs")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fanwise import _memfd
@@ -51,9 +51,20 @@ def handle_of(bundle: Bundle) -> Handle:
     return Handle(pid, _started(pid), segment.descriptor(), bundle.id, segment.size, bundle.name)
 
 
-def travelling(bundle: Bundle) -> tuple[Attachment, tuple[Callable[[bytes], Bundle], tuple[bytes]]]:
-    """What a message needs to carry a bundle: the attachment beside it, and how to pickle the mention of it."""
-    return bundle.attachment(), (mentioned, (bundle.id,))
+def travelling(bundle: Bundle) -> tuple[list[Attachment], tuple[Callable[..., Bundle], tuple[bytes, ...]]]:
+    """What a message needs to carry a bundle: the attachments beside it, and how to pickle the mention of it.
+
+    Bundles inside it travel too: the process that holds them may have let go of them by the time they are read.
+    """
+    attachments = [part.attachment() for part in _family(bundle)]
+    return attachments, (mentioned, tuple(attachment.id for attachment in attachments))
+
+
+def _family(bundle: Bundle) -> Iterator[Bundle]:
+    yield bundle
+    for inside in bundle.companions:
+        if not inside.closed:
+            yield from _family(inside)
 
 
 def accept(attachment: Attachment, *, keep: bool = True) -> None:
@@ -75,14 +86,21 @@ def accept(attachment: Attachment, *, keep: bool = True) -> None:
             TABLE.arrived[attachment.id] = error
 
 
-def mentioned(id: bytes) -> Bundle:
-    """The bundle that a message mentions.
+def mentioned(id: bytes, *inside: bytes) -> Bundle:
+    """The bundle that a message mentions, which holds those ``inside`` it as long as it lives.
 
     Raises
     ------
     BundleError
         If the bundle is not here and no descriptor came, or what came is not that bundle, whole and unchangeable.
     """
+    companions = [mentioned(part) for part in inside]
+    bundle = _mentioned(id)
+    bundle.companions = bundle.companions or companions
+    return bundle
+
+
+def _mentioned(id: bytes) -> Bundle:
     with TABLE.lock:
         arrived = TABLE.arrived.get(id)
         if isinstance(arrived, BundleError):

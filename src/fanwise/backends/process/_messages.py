@@ -27,6 +27,7 @@ from fanwise.typing import Attachment
 __all__ = [
     "BARE_BELOW",
     "BARE_CHUNK",
+    "ID_BYTES",
     "LAST",
     "SECTIONS",
     "ChunkHead",
@@ -61,7 +62,9 @@ _CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherite
 _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
 _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
-_ATTACHMENT = struct.Struct("<16sQ")
+ID_BYTES = 16
+"""Bytes of the id of an attachment."""
+_ATTACHMENT = struct.Struct(f"<{ID_BYTES}sQ")
 _FIXED_STATS = 9
 
 _OK, _FAILED, _SAID = 0, 1, 2
@@ -228,15 +231,21 @@ class _Group(NamedTuple):
     section: Section
 
 
-def decode_results(frame: Frame, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats | None]:
-    """The records that stand for these results, loaded; a value that fails to load is one `Failed`."""
+def decode_results(frame: Frame, worker: int | None, most: int) -> tuple[tuple[Settled, ...], ChunkStats | None]:
+    """The records that stand for these results, loaded; a value that fails to load is one `Failed`.
+
+    ``most`` is the number of items of the chunk: a damaged frame that announces more would be unrolled for minutes.
+    """
     head, *sections = split(frame.payload, lasting=frame.lasting)
     first, attempt, words = _RESULTS.unpack_from(head.data)
     at = _RESULTS.size + 8 * words
     stats = _stats(head.data[_RESULTS.size : at].cast("d").tolist()) if words else None
     groups = list(_groups(head.data[at:], sections))
     said = tuple(Said(*piece) for group in groups if group.kind == _SAID for piece in loads(*group.section))
-    settled = _settle([group for group in groups if group.kind != _SAID], first, attempt, worker, said)
+    outcomes = [group for group in groups if group.kind != _SAID]
+    if sum(group.items for group in outcomes) > most:
+        raise ValueError(f"more than the {most} results of a chunk have come")
+    settled = _settle(outcomes, first, attempt, worker, said)
     return tuple(_merge(settled)), stats
 
 

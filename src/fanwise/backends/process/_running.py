@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from fanwise._task import Place, enter, leave
 from fanwise.backends._execution import FLUSH_S, Failure, Function, Streak, Tally, execute, run_block
+from fanwise.backends.process._attached import send_attachments
 from fanwise.backends.process._cell import Cell
 from fanwise.backends.process._messages import (
     BARE_BELOW,
     LAST,
     SECTIONS,
     Results,
-    encode_attachments,
     encode_bare_results,
     encode_results,
 )
@@ -237,9 +237,7 @@ class Runner:
             results.say(pieces)
         if not results.packs and stats is None:
             return 0
-        attachments = results.attachments
-        if attachments:
-            self._channel.send(Kind.ATTACH, encode_attachments(attachments), fds=[a.fd for a in attachments])
+        send_attachments(self._channel, results.attachments)
         flags = SECTIONS if stats is None else SECTIONS | LAST
         self._channel.send(Kind.RESULTS, encode_results(results, stats), chunk=self._chunk, flags=flags)
         self._flushed = monotonic()
