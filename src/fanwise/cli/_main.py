@@ -108,7 +108,8 @@ class Commands(click.Group):
         """List commands with the summaries of the table; nothing is imported."""
         names = self.list_commands(ctx)
         rows = [
-            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS[self._full(n)]) for n in names
+            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS.get(self._full(n), "…"))
+            for n in names
         ]
         for title, chosen in (("Workloads", True), ("Commands", False)):
             if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
