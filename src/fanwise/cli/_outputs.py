@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +29,8 @@ def check_input(path: str, suffixes: Sequence[str]) -> None:
         return
     _check_suffix(path, suffixes)
     try:
-        open(path, "rb").close()
+        if not stat.S_ISFIFO(os.stat(path).st_mode):  # to open and close a pipe would end its writer
+            open(path, "rb").close()
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}.") from error
 

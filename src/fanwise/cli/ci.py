@@ -79,8 +79,7 @@ def ci(options: RunOptions, **own: Any) -> int:
     began = time.perf_counter()
     question = ask(method_names(own["methods"]), own["alpha"], own["alternative"])
     if own["table"] is not None:
-        if own["input"] is not None:
-            raise UsageError(f"--table {own['table']} and the input {own['input']}: give one of them.")
+        _check_alone(options, own)
         return print_table(own["table"], method_names(own["methods"]), question, options)
     settings = {
         "method": ",".join(method_names(own["methods"])),
@@ -101,6 +100,16 @@ def ci(options: RunOptions, **own: Any) -> int:
         **{name: own[name] for name in ("prefix", "strict", "adjust", "matrix", "plot", "plot_rows", "label")},
     )
     return _run(job, options, settings | {"version": __version__}, began)
+
+
+def _check_alone(options: RunOptions, own: dict[str, Any]) -> None:
+    """Refuse what a table that is only printed has no use for: it would be left out without a word."""
+    if own["input"] is not None:
+        raise UsageError(f"--table {own['table']} and the input {own['input']}: give one of them.")
+    given = {f"--{name}": own[name] for name in ("output", "plot", "columns", "events", "adjust", "label")}
+    given |= {"--matrix": own["matrix"], "--report": options.report, "--trace": options.trace}
+    if useless := [name for name, value in given.items() if value and value != "-"]:
+        raise UsageError(f"--table prints its result; {', '.join(useless)} needs an input.")
 
 
 def method_names(text: str) -> list[str]:

@@ -93,6 +93,6 @@ def _check_one_sided(methods: Sequence[str], question: Question) -> None:
 
 
 def _allowed(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(str(word), known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Allowed: {', '.join(known)}"
+    return f"{hint}allowed: {', '.join(known)}"
