@@ -137,7 +137,7 @@ def target(value: Any) -> Item:
 
 def signs(value: Any) -> Mapping[str, str]:
     """Keys are variables, or items in canonical text."""
-    if not isinstance(value, dict) or not all(sign == "+" or sign == "-" for sign in value.values()):
+    if not isinstance(value, dict) or not all(sign in ("+", "-") for sign in value.values()):
         raise Expected('"+" or "-" for a variable or an item')
     return {k if ":" not in k and "@" not in k else str(parse_item(k)): s for k, s in value.items()}
 
