@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fanwise.cli._errors import Exit
+from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_writable, terminable, write_reports
@@ -54,6 +54,7 @@ def output_of(config: Path, given: Path | None) -> Path:
 @click.option("--json", "as_json", is_flag=True, help="An object for machines on stdout.")
 def plan(config: Path, listed: int, unrank: int | None, as_json: bool) -> int:
     """Show the pool, what left it and why, how many specifications there are and how long they would take."""
+    click.get_current_context().meta[JSON] = as_json
     from fanwise.workloads.modelsearch import Space, load_config
     from fanwise.workloads.modelsearch import plan as make_plan
 
@@ -64,7 +65,7 @@ def plan(config: Path, listed: int, unrank: int | None, as_json: bool) -> int:
     ids = [*range(min(listed, found.count)), *([] if unrank is None else [unrank])]
     chosen = [(i, _terms(space, i)) for i in ids]
     if as_json:
-        print(json.dumps(_plan_object(found, chosen), ensure_ascii=False))
+        print_json(Summary("search plan", Exit.DONE, own=_plan_object(found, chosen)))
         return Exit.DONE
     for line in _plan_lines(config, found):
         print(line)
