@@ -40,6 +40,9 @@ COMMANDS: dict[str, Entry] = {
     "scan rules explain": Entry("scan_rules:explain", "Show what a rule does, and why.", ("yaml",), "scan"),
     "scan diff": Entry("scan_diff:diff", "Show what changed between two scans.", (), "scan"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
+    "report": Entry("report:report", "A run's report again: as text, page or trace, or beside another."),
+    "doctor": Entry("doctor:doctor", "What this machine offers to fanwise, and what stands in its way."),
+    "bench": Entry("bench:bench", "fanwise, the loop and other libraries on this machine."),
     "cache info": Entry("cache:info", "How full the cache is, and of what."),
     "cache list": Entry("cache:list_entries", "Entries by age, size or name."),
     "cache verify": Entry("cache:verify", "Check every record and blob."),
@@ -49,6 +52,12 @@ COMMANDS: dict[str, Entry] = {
     "completion": Entry("completion:completion", "Print the completion script of a shell."),
 }
 """Every command by its name as typed; two words for a command under another one."""
+
+GROUPS = {
+    "cache": "What is kept between runs: info, list, verify, prune, clear.",
+    "scan rules": "Check, list and explain rules.",
+}
+"""Names that are no commands and only begin some."""
 
 WORKLOADS = ("ci", "search", "scan", "envelope")
 _WORDS = max(len(name.split()) for name in COMMANDS)
@@ -98,7 +107,10 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the summaries of the table; nothing is imported."""
         names = self.list_commands(ctx)
-        rows = [(n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else "…") for n in names]
+        rows = [
+            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS.get(self._full(n), "…"))
+            for n in names
+        ]
         for title, chosen in (("Workloads", True), ("Commands", False)):
             if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
                 with formatter.section(title):

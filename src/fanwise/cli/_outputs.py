@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fanwise.cli._options import RunOptions
     from fanwise.report import RunReport
 
-__all__ = ["check_input", "check_new", "check_writable", "stdout_bytes", "terminable", "write_reports"]
+__all__ = ["check_input", "check_new", "check_writable", "replace_text", "stdout_bytes", "terminable", "write_reports"]
 
 
 def check_input(path: str, suffixes: Sequence[str]) -> None:
@@ -96,17 +96,23 @@ def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[s
         wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
-    return [problem for path, text in wanted if (problem := _replace(path, text()))]
+    return [problem for path, text in wanted if (problem := _problem(path, text()))]
 
 
-def _replace(path: Path, text: str) -> tuple[str, str] | None:
+def _problem(path: Path, text: str) -> tuple[str, str] | None:
+    try:
+        replace_text(path, text)
+    except OSError as error:
+        return str(path), f"cannot write {path}: {reason(error)}."
+    return None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it: what has the final name is complete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except OSError as error:
-        return str(path), f"cannot write {path}: {reason(error)}."
     finally:
         with contextlib.suppress(OSError):  # the disk may be gone altogether
             temporary.unlink(missing_ok=True)
-    return None
