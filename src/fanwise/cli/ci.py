@@ -17,7 +17,7 @@ from fanwise.cli._ci_table import print_table
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import Journal, journal_of
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_input, check_new, check_writable, stdout_bytes, terminable, write_reports
+from fanwise.cli._outputs import check_input, check_new, check_reports, stdout_bytes, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.errors import UsageError
 from fanwise.workloads.exactci._methods import ALL, ALTERNATIVES, METHODS, ask
@@ -142,7 +142,7 @@ def _check_files(options: RunOptions, own: dict[str, Any]) -> Path | None:
     for path, suffixes in ((output, SUFFIXES), (own["plot"], (".svg",))):
         if path is not None:
             check_new(path, suffixes, force=options.force)
-    check_writable(options.report, options.trace)
+    check_reports(options, Path(own["input"]), output, own["plot"])
     return output
 
 

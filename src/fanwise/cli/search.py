@@ -16,7 +16,7 @@ import click
 from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_writable, terminable, write_reports
+from fanwise.cli._outputs import check_reports, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["output_of", "plan", "run", "search"]
 
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
+_OWN_FILES = ("run.json", "summary.json", "funnel.html")
 TOLERATED = 1e-6  # larger differences from statsmodels are a defect
 
 search = Commands(
@@ -41,6 +42,11 @@ search = Commands(
 def output_of(config: Path, given: Path | None) -> Path:
     """The directory of a search: the option, else the name of its configuration with ``.search``."""
     return given if given is not None else Path(f"{config.stem}.search")
+
+
+def _folder(config: Path, given: Path | None, *, several: bool) -> Path:
+    """The directory of one search among several, each with one of its own."""
+    return given / f"{config.stem}.search" if several and given is not None else output_of(config, given)
 
 
 @click.command(
@@ -149,16 +155,14 @@ def run(options: RunOptions, **own: Any) -> int:
     Several configurations share one set of warm workers; with -o each gets a directory of its own in DIR.
     """
     configs, several = own["configs"], len(own["configs"]) > 1
-    check_writable(options.report, options.trace)
+    folders = [_folder(config, own["output"], several=several) for config in configs]
+    check_reports(options, *configs, *(folder / name for folder in folders for name in _OWN_FILES))
     if options.verbose and options.no_cache:
         options.note("fanwise search: a search has no cache; finished chunks in its directory are all that is kept.")
     code, told = Exit.DONE, []
     with _executor(options, several=several) as executor:
-        for config in configs:
-            out = own["output"]
-            if several:
-                out = None if out is None else out / f"{config.stem}.search"
-            ended, summary = _run_one(config, output_of(config, out), options, own, executor)
+        for config, folder in zip(configs, folders, strict=True):
+            ended, summary = _run_one(config, folder, options, own, executor)
             code = max(code, ended)
             told.append(summary)
     if options.json:
