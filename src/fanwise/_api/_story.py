@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
+from fanwise._format import message_of
 from fanwise._api._endings import Ending
 from fanwise._api._local import LocalLoop, News
 from fanwise.engine._sentences import Decision
@@ -54,7 +55,7 @@ class Stretch:
             )
         for failure in failed:
             kind = type(failure.error).__qualname__
-            yield told.ItemFailed(self.at, failure.index, kind, str(failure.error), failure.traceback)
+            yield told.ItemFailed(self.at, failure.index, kind, message_of(failure.error), failure.traceback)
 
 
 class Story:
