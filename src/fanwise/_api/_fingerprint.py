@@ -29,7 +29,7 @@ def _parts(fn: Any) -> Iterator[bytes]:
         return
     yield f"{getattr(fn, '__module__', '')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
     code = getattr(fn, "__code__", None)
-    if code is None:
+    if not isinstance(code, CodeType):
         owner = getattr(fn, "__self__", fn if not isinstance(fn, type) else None)
         yield _data(owner) if not callable(owner) or not hasattr(owner, "__name__") else b""
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
@@ -172,6 +173,7 @@ def is_inner() -> bool:
 
 def label_of(fn: Callable[..., Any]) -> str:
     """The name under which a function's run is shown."""
-    while hasattr(fn, "func"):
+    while isinstance(fn, partial):
         fn = fn.func
-    return getattr(fn, "__name__", None) or type(fn).__name__
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) and name else type(fn).__name__
