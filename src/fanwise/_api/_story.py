@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
-from fanwise._format import message_of
 from fanwise._api._endings import Ending
 from fanwise._api._local import LocalLoop, News
+from fanwise._format import message_of
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
