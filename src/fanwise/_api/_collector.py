@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fanwise._api._endings import say_where
 from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands
@@ -193,6 +194,7 @@ class Collector:
                 if isinstance(outcome, Ok):
                     task.future.set_result(outcome.value)
                 else:
+                    say_where(outcome)
                     task.future.set_exception(outcome.error)
 
     def _break(self, finish: s.Finish) -> None:
