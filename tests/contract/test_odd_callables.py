@@ -325,8 +325,14 @@ class Connection:
 UNPICKLABLE: dict[str, tuple[Callable[[], Callable[[int], int]], str]] = {
     "bound method": (lambda: Connection().ask, r"fn\.__self__\.lock is a _thread.lock"),
     "partial": (lambda: functools.partial(Connection.ask, Connection()), r"fn\.args\[0\]\.lock is a _thread.lock"),
-    "keyword": (lambda: functools.partial(max, key=Connection().ask), r"fn\.keywords\['key'\]\.__self__\.lock is a _thread.lock"),
-    "closure": (lambda: (lambda connection: lambda item: connection.ask(item))(Connection()), r"fn\.<connection>\.lock is a _thread.lock"),
+    "keyword": (
+        lambda: functools.partial(max, key=Connection().ask),
+        r"fn\.keywords\['key'\]\.__self__\.lock is a _thread.lock",
+    ),
+    "closure": (
+        lambda: (lambda connection: lambda item: connection.ask(item))(Connection()),
+        r"fn\.<connection>\.lock is a _thread.lock",
+    ),
     "default": (lambda: lambda item, connection=Connection(): connection.ask(item), r"lock is a _thread.lock"),
 }
 

@@ -241,7 +241,9 @@ class TestInputsThatRaise:
         assert [outcome.unwrap() for outcome in run.outcomes] == list(range(good))
         assert (run.report.items, run.report.ok, run.report.ended) == (good, good, "error")
 
-    @pytest.mark.parametrize("error", [RuntimeError("bad"), AssertionError("bad"), UnicodeDecodeError("a", b"", 0, 1, "")])
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("bad"), AssertionError("bad"), UnicodeDecodeError("a", b"", 0, 1, "")]
+    )
     def test_its_own_exception_arrives(self, error: Exception, place: Place) -> None:
         with pytest.raises(type(error)) as caught:
             fanwise.map(abs, broken_after(3, error), **place)
@@ -349,6 +351,38 @@ class TestGenerators:
         source = (drawn.append(item) or item for item in range(20))
         for step, _ in enumerate(fanwise.stream(abs, source, lookahead=1, **place), 1):
             assert len(drawn) <= step + 1
+
+
+class TestEnds:
+    """Without a display nothing wakes the driver but its workers: an end that it does not see is one it sleeps through."""
+
+    @pytest.fixture
+    def alone(self, place: Place) -> Place:
+        return {**place, "progress": "none"}
+
+    @pytest.mark.parametrize("make", [iter, set, dict.fromkeys, collections.deque])
+    def test_nothing_to_do_is_done(self, make: Callable[..., Iterable[int]], alone: Place) -> None:
+        assert fanwise.map(abs, make(()), **alone) == []
+
+    def test_nothing_to_do_before_the_input_breaks(self, alone: Place) -> None:
+        with pytest.raises(LookupError, match="input"):
+            fanwise.map(abs, broken_after(0, LookupError("input")), **alone)
+
+    @pytest.mark.parametrize("lookahead", [1, 2, 3, 20, 21])
+    @pytest.mark.parametrize("ordered", [True, False])
+    def test_an_input_that_ends_when_everything_is_settled(self, lookahead: int, ordered: bool, alone: Place) -> None:
+        items = (item for item in range(-20, 0))
+        stream = fanwise.stream(abs, items, lookahead=lookahead, ordered=ordered, **alone)
+        assert sorted(stream) == list(range(1, 21))
+
+    def test_an_end_that_comes_long_after_the_last_item(self, alone: Place) -> None:
+        settled = threading.Event()
+
+        def items() -> Iterator[int]:
+            yield -1
+            settled.wait(0.1)
+
+        assert fanwise.map(abs, items(), **alone) == [1]
 
 
 class TestLargeThings:

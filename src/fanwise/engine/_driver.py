@@ -121,6 +121,8 @@ class Driver:
         if self.finish is not None:
             return
         self._draw_some()
+        if self.finish is not None:  # the input ended, and all that it brought is settled
+            return
         for event in self._hands.crew.wait(self._how_long(patience)):
             if isinstance(event, s.Printed):
                 self.print_raw(event)
