@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["clock", "count", "duration", "message_of", "notable", "percent", "plural", "rate", "size"]
+from types import TracebackType
+
+__all__ = ["clock", "count", "duration", "message_of", "notable", "percent", "plural", "rate", "size", "traceback_of"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -81,3 +83,13 @@ def message_of(error: BaseException) -> str:
         return str(error)
     except Exception as failure:  # noqa: BLE001  # a user's own __str__
         return f"<{type(error).__name__}, whose str raises {type(failure).__name__}>"
+
+
+def traceback_of(error: BaseException, trace: TracebackType | None) -> str:
+    """A traceback as Python prints it, also of an error that Python cannot print (one that has no truth value)."""
+    from traceback import format_exception, format_tb
+
+    try:
+        return "".join(format_exception(type(error), error, trace))
+    except Exception:  # noqa: BLE001  # a user's own special methods
+        return "".join(format_tb(trace)) + f"{type(error).__qualname__}: {message_of(error)}\n"
