@@ -322,6 +322,10 @@ class Connection:
             return item + 1
 
 
+def asking(connection: Connection) -> Callable[[int], int]:
+    return lambda item: connection.ask(item)
+
+
 UNPICKLABLE: dict[str, tuple[Callable[[], Callable[[int], int]], str]] = {
     "bound method": (lambda: Connection().ask, r"fn\.__self__\.lock is a _thread.lock"),
     "partial": (lambda: functools.partial(Connection.ask, Connection()), r"fn\.args\[0\]\.lock is a _thread.lock"),
@@ -330,7 +334,7 @@ UNPICKLABLE: dict[str, tuple[Callable[[], Callable[[int], int]], str]] = {
         r"fn\.keywords\['key'\]\.__self__\.lock is a _thread.lock",
     ),
     "closure": (
-        lambda: (lambda connection: lambda item: connection.ask(item))(Connection()),
+        lambda: asking(Connection()),
         r"fn\.<connection>\.lock is a _thread.lock",
     ),
     "default": (lambda: lambda item, connection=Connection(): connection.ask(item), r"lock is a _thread.lock"),
@@ -341,9 +345,9 @@ class TestFunctionsThatCannotBeSent:
     @pytest.mark.parametrize("name", UNPICKLABLE)
     def test_where_they_cannot_be_inherited_the_culprit_is_named_before_anything_runs(self, name: str) -> None:
         make, path = UNPICKLABLE[name]
-        with fanwise.Executor(1, mp_context="forkserver", backend="process") as executor:
-            with pytest.raises(NotPicklableError, match=path):
-                fanwise.map(make(), [1, 2], executor=executor)
+        executor = fanwise.Executor(1, mp_context="forkserver", backend="process")
+        with executor, pytest.raises(NotPicklableError, match=path):
+            fanwise.map(make(), [1, 2], executor=executor)
 
     @pytest.mark.parametrize("name", [name for name in UNPICKLABLE if name != "keyword"])
     def test_in_this_process_and_in_threads_they_run(self, name: str) -> None:

@@ -13,7 +13,6 @@ import traceback
 import urllib.error
 import zipfile
 from collections.abc import Callable
-from email.message import Message
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,7 @@ def decoding_error() -> BaseException:
 def raised_by(call: Callable[..., Any], *args: Any) -> BaseException:
     try:
         call(*args)
-    except Exception as error:  # noqa: BLE001  # whatever it is
+    except Exception as error:
         return error
     raise AssertionError
 

@@ -48,6 +48,8 @@ class Doubled(list[int]):
 class Offset(tuple[int, ...]):
     """A tuple whose items are looked up differently."""
 
+    __slots__ = ()
+
     def __getitem__(self, index: Any) -> Any:
         return super().__getitem__(index) if isinstance(index, slice) else 100 + super().__getitem__(index)
 
