@@ -33,6 +33,8 @@ def begins_here(options: Options) -> bool:
 
 def may_fan_out(options: Options, total: int | None) -> bool:
     """Whether a call that begins here may go on elsewhere."""
+    if options.executor is not None and options.executor.backend == "serial":
+        return False
     return options.backend == "auto" and options.workers != 1 and (total is None or total > 1)
 
 
