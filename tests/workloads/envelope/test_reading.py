@@ -85,7 +85,7 @@ class TestForms:
         grid = read_grid(tmp_path / "g.parquet")
         assert grid.columns["WHEA"][0].dtype == np.float64
         assert grid.countries == ("B",)
-        assert np.isnan(grid.columns["WHEA"][1][1])
+        assert np.isnan(grid.columns["WHEA"][1][0])
 
     def test_parquet_with_numbers_as_text(self, tmp_path: Path) -> None:
         frame = pd.DataFrame(
