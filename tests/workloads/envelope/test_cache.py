@@ -254,7 +254,11 @@ class TestControls:
 class TestDamage:
     def entries(self, folder: Path) -> list[Path]:
         """Files that hold values."""
-        return [path for path in folder.rglob("*") if path.is_file() and path.read_bytes().count(0) < path.stat().st_size - 3000]
+        return [
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and path.read_bytes().count(0) < path.stat().st_size - 3000
+        ]
 
     @pytest.mark.slow
     def test_flipped_bits_and_cut_files_are_misses(self, tmp_path: Path) -> None:
