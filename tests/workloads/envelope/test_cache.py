@@ -13,17 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.workloads.envelope.conftest import Write, small_columns
 
 import fanwise
 from fanwise.errors import FanwiseWarning, UsageError
 from fanwise.testing import FakeClock
-from fanwise.workloads.envelope import Grid, Sweep, sweep
-from fanwise.workloads.envelope import study
+from fanwise.workloads.envelope import Grid, Sweep, study, sweep
 from fanwise.workloads.envelope._digests import digest_of
 from fanwise.workloads.envelope._envelopes import from_entry, to_entry
 from fanwise.workloads.envelope._store import PREFIX, Store, key_text
 from fanwise.workloads.envelope.io import source_of
-from tests.workloads.envelope.conftest import Write, small_columns
 
 QUIET: dict[str, Any] = {"progress": "none", "workers": 1}
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.workloads.envelope.conftest import small_columns
 
 from fanwise.errors import BackendError, FanwiseWarning, InputError, UsageError
-from fanwise.workloads.envelope import EnvelopeEngine, Grid, sweep
-from fanwise.workloads.envelope import _engine
-from tests.workloads.envelope.conftest import small_columns
+from fanwise.workloads.envelope import EnvelopeEngine, Grid, _engine, sweep
 
 
 def frames() -> tuple[pd.DataFrame, pd.DataFrame]:

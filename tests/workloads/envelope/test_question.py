@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.workloads.envelope.conftest import rows_of
 
 from fanwise.errors import UsageError
 from fanwise.workloads.envelope._bounds import target_areas
@@ -17,7 +18,6 @@ from fanwise.workloads.envelope._crops import ALLGRAIN, default_kcal, facts, fin
 from fanwise.workloads.envelope._question import FILTERS, Points, make_question, make_tier, make_tiers, parse_points
 from fanwise.workloads.envelope._tiers import keep, percentile_99, tier_slice
 from fanwise.workloads.envelope._words import did_you_mean, listed
-from tests.workloads.envelope.conftest import rows_of
 
 
 class TestTiers:

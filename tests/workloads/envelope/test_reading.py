@@ -10,15 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.workloads.envelope.conftest import Write, small_columns
 
 from fanwise.errors import FanwiseWarning, InputError, UsageError
-from fanwise.workloads.envelope import Grid, read_grid
-from fanwise.workloads.envelope import _pack
+from fanwise.workloads.envelope import Grid, _pack, read_grid
 from fanwise.workloads.envelope._generate import write_grid
 from fanwise.workloads.envelope._grid import segments_of
 from fanwise.workloads.envelope._labels import Labels
 from fanwise.workloads.envelope.io import frames_to_grid
-from tests.workloads.envelope.conftest import Write, small_columns
 
 WIDE = "cell,country,WHEA_H,WHEA_P"
 LONG = "cell,country,crop,harvest_ha,production_mt"
@@ -297,7 +296,7 @@ class TestDropped:
         ]
 
     def test_strict_ends_at_the_first(self, write: Write) -> None:
-        with pytest.raises(InputError, match="row 2, column WHEA_H: inf"):
+        with pytest.raises(InputError, match=r"row 2, column WHEA_H: inf"):
             read_grid(write("g.csv", WIDE, "3,A,1,2", "2,A,inf,1"), strict=True)
 
     def test_cells_of_one_file_are_counted_and_said(self, write: Write) -> None:
@@ -306,7 +305,7 @@ class TestDropped:
         with pytest.warns(FanwiseWarning, match="2 cells are in only one of the files"):
             grid = read_grid(h, p)
         assert (grid.n_cells, grid.dropped["unpaired"]) == (1, 2)
-        with pytest.raises(InputError, match="in only one of the files$"):
+        with pytest.raises(InputError, match=r"in only one of the files$"):
             read_grid(h, p, strict=True)
 
     def test_a_cell_is_dropped_for_one_reason(self) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.workloads.envelope.conftest import Write, small_columns
 
 from fanwise.errors import InputError
 from fanwise.workloads.envelope import Grid, sweep
 from fanwise.workloads.envelope._scenarios import Draw, log_normal, read_scenarios
-from tests.workloads.envelope.conftest import Write, small_columns
 
 QUIET = {"progress": "none", "workers": 1}
 

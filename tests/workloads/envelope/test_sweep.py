@@ -13,15 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.workloads.envelope.conftest import rows_of, small_columns
 
 import fanwise
 from fanwise.errors import UsageError
-from fanwise.workloads.envelope import Grid, Sweep, bands, bounds, generate_grid, sweep
-from fanwise.workloads.envelope import _task, study
+from fanwise.workloads.envelope import Grid, Sweep, _task, bands, bounds, generate_grid, study, sweep
 from fanwise.workloads.envelope._cells import Cells, by_segment
 from fanwise.workloads.envelope._envelopes import compute
 from fanwise.workloads.envelope._outputs import slugs
-from tests.workloads.envelope.conftest import rows_of, small_columns
 
 QUIET: dict[str, Any] = {"progress": "none", "workers": 1}
 
