@@ -107,7 +107,10 @@ class TestPoints:
     def test_they_are_read(self, text: str, points: Points) -> None:
         assert parse_points(text) == points
 
-    @pytest.mark.parametrize("text", ["", "spaced", "spaced:1", "spaced:x", "at", "at:", "at:0", "at:-1", "at:inf", "at:a", "papers", "file:"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "text",
+        ["", "spaced", "spaced:1", "spaced:x", "at", "at:", "at:0", "at:-1", "at:inf", "at:a", "papers", "file:"],
+    )
     def test_others_are_refused(self, text: str) -> None:
         with pytest.raises(UsageError, match="expected paper"):
             parse_points(text)
@@ -180,7 +183,9 @@ class TestCrops:
         assert crop.factors("kcal") == (3.6e6, 3.34e6)
         assert crop.factors("mt") == (1.0, 1.0)
 
-    @pytest.mark.parametrize("name", ["wheet", "=WHEA", "WHEA=RICE", "mix=WHEA+WHEA", "mix=WHEA+nothing", "allgrain=WHEA", "CASS"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "name", ["wheet", "=WHEA", "WHEA=RICE", "mix=WHEA+WHEA", "mix=WHEA+nothing", "allgrain=WHEA", "CASS"]
+    )
     def test_what_is_not_there_is_refused(self, name: str) -> None:
         with pytest.raises(UsageError):
             find_crops([name], ["WHEA", "RICE"], {})

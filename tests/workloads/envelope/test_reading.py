@@ -238,8 +238,9 @@ class TestBadInput:
             read_grid(tmp_path / "g.parquet")
 
     @pytest.mark.parametrize(
-        ("values", "message"), [(["1", "x"], "row 2, column WHEA_H: 'x'"), ([True, False], "not a number"), ([[1], [2]], "not a number")]
-    )  # fmt: skip
+        ("values", "message"),
+        [(["1", "x"], "row 2, column WHEA_H: 'x'"), ([True, False], "not a number"), ([[1], [2]], "not a number")],
+    )
     def test_a_parquet_column_without_numbers(self, tmp_path: Path, values: list[object], message: str) -> None:
         pd.DataFrame({"cell": [1, 2], "country": "A", "WHEA_H": values, "WHEA_P": 1.0}).to_parquet(
             tmp_path / "g.parquet"

@@ -166,8 +166,15 @@ class TestEvents:
         total = result.curve("WHEA")
         half = total.total_area_km2 / 2
         inside = total.total_loss / 2
-        rows = [f"{n},1,WHEA,{s},{half},{v},mt,," for n, s, v in (
-            ("in", "", inside), ("above", "", 0.999 * total.total_loss), ("below", "", 1e-3 * inside), ("far", "Utopia", 1.0))]  # fmt: skip
+        rows = [
+            f"{n},1,WHEA,{s},{half},{v},mt,,"
+            for n, s, v in (
+                ("in", "", inside),
+                ("above", "", 0.999 * total.total_loss),
+                ("below", "", 1e-3 * inside),
+                ("far", "Utopia", 1.0),
+            )
+        ]
         found = outside(result, read_events(write("e.csv", self.HEADER, *rows), result))
         assert [(one["name"], one["side"]) for one in found] == [("above 1", "above"), ("below 1", "below")]
 
