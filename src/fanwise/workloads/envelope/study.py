@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
 
-PAYS_S = 2.0
-"""Less work than this stays in the calling process: a worker takes 0.6 s to import the numerical packages, and first
-items, which are timed to decide, are slow for reasons of their own."""
+PAYS_S = 6.0
+"""Seconds; less work than this stays in the calling process. A worker takes 0.6 s to import the numerical packages on a
+free core, several times that on a busy one, and first items, which are timed to decide, are slow for reasons of their own:
+2.6 s of work on two cores with three other jobs took 1.6 times as long with two workers."""
 
 
 def sweep(
