@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for
+from fanwise._api._hiring import asked, begins_here, crew_size, may_fan_out, places_for
 from fanwise._api._options import Options, check_seed
-from fanwise._api._planning import Advice, budget_of
+from fanwise._api._planning import Advice
 from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
 from fanwise._api._scene import Scene
 from fanwise._api._source import Source, source_of
@@ -18,7 +18,6 @@ from fanwise._api._story import Story
 from fanwise._api.run import Run, expand
 from fanwise._clock import SystemClock
 from fanwise.backends._execution import bind
-from fanwise.engine._resources import HostResources
 from fanwise.errors import RunInterrupted, RunTimeoutError
 from fanwise.records.outcomes import Batch, Settled, count_of, first_of
 
@@ -128,7 +127,7 @@ class Call:
 
     def _run_stages(self) -> Iterator[None]:
         scene, options = self._scene, self._scene.options
-        terms = None
+        terms, places = None, None
         if begins_here(options):
             advice = Advice(self._fn, scene.source, options) if may_fan_out(options, scene.source.total) else None
             call = bind(self._fn, options.seed)
@@ -140,11 +139,11 @@ class Call:
                 scene.source.reclaim(first)
                 terms = Terms(here.fan_out.workers, first, here.fan_out.cost_s, here_allowed=True)
         else:
-            workers, _, _ = budget_of(options, HostResources())
-            terms = Terms(workers)
-            scene.story.decide(asked(options, scene.source.total, workers))
+            places = places_for(options)
+            terms = Terms(crew_size(options, places.backend))
+            scene.story.decide(asked(options, scene.source.total, terms.workers))
         if terms is not None:
-            crewed = self._crewed = CrewStage(scene, self._fn, places_for(options), terms)
+            crewed = self._crewed = CrewStage(scene, self._fn, places or places_for(options), terms)
             yield from crewed.steps()
             self._ending = crewed.ending
 

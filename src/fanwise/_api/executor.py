@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanwise._api._collector import Collector, Submitted
-from fanwise._api._options import LOCAL_BACKENDS
+from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
 from fanwise.engine._resources import HostResources, budget
 from fanwise.errors import UsageValueError
@@ -100,6 +100,7 @@ class Executor(StandardExecutor):
         _check(wanted, initializer, max_tasks_per_child)
         self.workers = budget(HostResources(), wanted=wanted, nested=False).workers
         self.backend = _checked_backend(backend)
+        self._wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
         self._method = _start_method(mp_context)
@@ -153,6 +154,10 @@ class Executor(StandardExecutor):
             from fanwise.backends.thread import ThreadBackend
 
             return ThreadBackend()
+        if self.backend not in LOCAL_BACKENDS:
+            from fanwise.backends.dask import cluster
+
+            return cluster(self.backend, workers=self._wanted)
         from fanwise.backends.process import ProcessBackend
 
         return ProcessBackend(method=self._method, keep_warm=True, max_workers=self.workers, **self._recipe)
@@ -254,6 +259,8 @@ def _check(workers: int | None, initializer: object, max_tasks_per_child: object
 def _checked_backend(backend: str | Backend) -> str | Backend:
     if not isinstance(backend, str) or backend in LOCAL_BACKENDS:
         return backend
+    if "://" in backend:
+        return checked_remote(backend)
     raise UsageValueError(
         f"backend must be one of {', '.join(map(repr, LOCAL_BACKENDS))} or a Backend, got {backend!r}"
     )

@@ -127,8 +127,8 @@ class Liaison:
         self._told: set[tuple[str, bytes]] = set()  # which script each agent has
         self._stored: set[tuple[str, bytes]] = set()  # which bundle each host has
         self._storing: defaultdict[tuple[str, bytes], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._others: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._futures: dict[tuple[int, int], Any] = {}  # of Dask, by worker and chunk
 
     def begin(self) -> None:
         """Begin to watch who joins and leaves."""
@@ -136,12 +136,11 @@ class Liaison:
 
     def carry(self, node: Node, worker: int, chunk: Chunk, letter: Letter) -> None:
         """Have a chunk run; `Answered` follows."""
-        coroutine = self._carry(node, worker, chunk, letter)
-        self._loop.call_soon_threadsafe(self._begin, coroutine, (worker, chunk.id))
+        self._later(self._carry(node, worker, chunk, letter), (worker, chunk.id))
 
     def drop(self, worker: int, chunk: int) -> None:
         """Listen no more for a chunk; if it has not begun, it never will."""
-        self._loop.call_soon_threadsafe(self._drop, (worker, chunk))
+        self._later(self._drop([(worker, chunk)]))
 
     def withdraw(self, node: Node, worker: int, chunk: int, *, wait: bool) -> None:
         """Take a chunk back; `Withdrawn` follows if it had not begun. With ``wait`` return once the worker knows."""
@@ -171,28 +170,25 @@ class Liaison:
             return
         asyncio.run_coroutine_threadsafe(self._end([node.address for node in nodes]), self._loop).result()
 
-    def _later(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._loop.call_soon_threadsafe(self._begin, coroutine, None)
+    def _later(self, coroutine: Coroutine[Any, Any, Any], chunk: tuple[int, int] | None = None) -> None:
+        self._loop.call_soon_threadsafe(self._begin, coroutine, chunk)
 
     def _begin(self, coroutine: Coroutine[Any, Any, None], chunk: tuple[int, int] | None) -> None:
         task = self._loop.create_task(coroutine)
-        if chunk is not None:
-            self._tasks[chunk] = task
-        else:
-            self._others.add(task)
+        self._tasks.add(task)
         task.add_done_callback(lambda done: self._over(done, chunk))
 
     def _over(self, task: asyncio.Task[None], chunk: tuple[int, int] | None) -> None:
-        self._others.discard(task)
-        if chunk is not None and self._tasks.get(chunk) is task:
-            del self._tasks[chunk]
+        self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._post(Broken(error) if chunk is None else Answered(*chunk, error))
 
-    def _drop(self, chunk: tuple[int, int]) -> None:
-        if chunk in self._tasks:
-            self._tasks[chunk].cancel()
+    async def _drop(self, chunks: Sequence[tuple[int, int]]) -> None:
+        """Cancel the futures: whoever awaits one hears of it, as he would not if he were cancelled himself."""
+        futures = [self._futures[chunk] for chunk in chunks if chunk in self._futures]
+        if futures:
+            await self._client.cancel(futures, asynchronous=True, force=True)
 
     async def _watch(self) -> None:
         known: set[str] = set()
@@ -273,7 +269,7 @@ class Liaison:
         for _ in range(_TRIES):
             for need, attachment in (*self._desk.bundles, *letter.bundles):
                 await self._furnish(node, need, attachment)
-            answer = await self._submit(node, order, letter.payload)
+            answer = await self._submit(node, worker, order, letter.payload)
             lacks = [note[1] for note in answer.notes if note[0] == Note.LACKS]
             if not lacks:
                 self._post(Answered(worker, chunk.id, answer))
@@ -282,7 +278,7 @@ class Liaison:
             self._stored -= {(node.host, digest) for digest in lacks}
         raise BackendError(f"the worker at {node.address} does not keep what it is sent")
 
-    async def _submit(self, node: Node, order: Order, payload: bytes) -> Answer:
+    async def _submit(self, node: Node, worker: int, order: Order, payload: bytes) -> Answer:
         script = self._desk.script
         told = node.address, script.digest
         self._sent += 1
@@ -293,9 +289,11 @@ class Liaison:
         future = self._client.submit(
             run_chunk, order, *large, key=key, workers=[node.address], allow_other_workers=False, retries=0, pure=False
         )
+        self._futures[worker, order.chunk] = future
         try:
             answer = open_answer(await self._client.gather(future, asynchronous=True))
         finally:
+            del self._futures[worker, order.chunk]
             for held in (future, *large):
                 if not isinstance(held, bytes):
                     held.release()
@@ -336,8 +334,10 @@ class Liaison:
                 held.release()
 
     async def _end(self, addresses: Sequence[str]) -> None:
-        tasks = [*self._others, *self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Futures first, so that nothing begins any more; then whoever still waits for something else."""
+        await self._drop(list(self._futures))
         await self._ask_all(addresses, "end", patience=_FAREWELL_S)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_FAREWELL_S)
