@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fanwise._api._hiring import prepare_bundles
 from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands
@@ -128,6 +129,7 @@ class Collector:
     def _burst(self) -> None:
         """Drive one crew until nothing is left to do for a moment."""
         self._next_index = 0
+        prepare_bundles()
         work = Work(call_submitted, self._take, single=True, isolate=self._isolate)
         crew = self._backend.hire(work, self._workers, self._clock)
         driver = Driver(Scheduler(self._config()), self._hands(crew))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fanwise._api import _endings
+from fanwise._api._cached import CachedSource, Counting, Reuse
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places, chunk_aim
 from fanwise._api._resuming import JournaledSource
@@ -41,7 +42,9 @@ class Terms:
 class CrewStage:
     """Drives one crew. Afterwards ``ending`` is set."""
 
-    def __init__(self, scene: Scene, fn: Callable[..., Any], places: Places, terms: Terms) -> None:
+    def __init__(
+        self, scene: Scene, fn: Callable[..., Any], places: Places, terms: Terms, reuse: Reuse | None = None
+    ) -> None:
         self.ending: Ending | None = None
         self._scene = scene
         self._places = places
@@ -51,11 +54,12 @@ class CrewStage:
         self._driver: Driver | None = None
         self._low = Reorder(terms.first)
         options = scene.options
+        self._reuse = reuse
         self._work = Work(
-            fn,
+            fn if reuse is None else reuse.fn,
             scene.source.take,
             inheritable=scene.source.inheritable,
-            seed=options.seed,
+            seed=options.seed if reuse is None else None,
             single=options.timeout is not None or options.chunk_size == 1,
             isolate=options.executor is not None and options.executor.isolate,
         )
@@ -119,7 +123,7 @@ class CrewStage:
             crew,
             scene.source,
             scene.clock,
-            scene.story,
+            scene.story if self._reuse is None else Counting(scene.story, self._reuse),
             interrupts,
             HostResources(),
             here=SerialBackend().hire(self._work, 1, scene.clock) if self._terms.here_allowed else None,
@@ -136,7 +140,7 @@ class CrewStage:
                 self._blamed = piece, _endings.shortened(self._scene.source.take(piece.index, 1)[0])
             self._fresh.append(piece)
             self._low.put(piece)
-            if isinstance(self._scene.source, JournaledSource):
+            if isinstance(self._scene.source, JournaledSource | CachedSource):
                 self._scene.source.keep(piece)
         self._scene.source.release(self._low.next)
 

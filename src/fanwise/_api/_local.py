@@ -17,6 +17,17 @@ from fanwise._api._again import SecondChances
 from fanwise._api._source import Source
 from fanwise.records.outcomes import Batch, Failed, Settled
 
+try:
+    from resource import RUSAGE_SELF, getrusage
+except ImportError:  # Windows does not count it: anything may have waited
+    _waits = perf_counter
+else:
+
+    def _waits() -> float:
+        """How often this process gave up a processor."""
+        return getrusage(RUSAGE_SELF).ru_nvcsw
+
+
 __all__ = ["Fn", "LocalLoop", "News", "Pace", "failed_here"]
 
 _CPU_FROM_S = 3e-4  # the processor clock of all threads costs about 0.5 µs: read around blocks as long as this
@@ -32,6 +43,25 @@ class Pace(Protocol):
 
     def record(self, count: int, wall_s: float, cpu_s: float | None = None) -> None:
         """What the block cost."""
+
+
+class CoreClock:
+    """Time that this process wanted a processor for since the clock was made.
+
+    Without a core free, plain work takes longer than its processor time, as waiting does. The two differ in this: who
+    waits gives up the processor himself.
+    """
+
+    __slots__ = ("_cpu", "_waits")
+
+    def __init__(self) -> None:
+        self._waits = _waits()
+        self._cpu = process_time()
+
+    def wanted(self, wall_s: float) -> float:
+        """Seconds on processors; of work that never waited, no less than the clock on the wall says."""
+        cpu = process_time() - self._cpu
+        return cpu if _waits() > self._waits else max(cpu, wall_s)
 
 
 @dataclass(slots=True)
@@ -83,7 +113,7 @@ class LocalLoop:
         items, drawing = self._source.block(self.first + before, pace.block())
         place = _task.enter(_task.Place(self.first, values, 1, None, self._interrupted))
         error: BaseException | None = None
-        cpu: float | None = process_time() if self._last_s > _CPU_FROM_S else None
+        clock = CoreClock() if self._last_s > _CPU_FROM_S else None
         start = perf_counter()
         try:
             values.extend(map(self._fn, items))
@@ -98,8 +128,7 @@ class LocalLoop:
             _task.leave(place)
         self.busy_s += wall
         self._news.blocks.append((got, wall))
-        if cpu is not None:
-            cpu = process_time() - cpu
+        cpu = None if clock is None else clock.wanted(wall)
         if error is None and got == drawing.count:
             self.ended, self.source_error = drawing.ended, drawing.error
             if got:

@@ -9,6 +9,7 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
+from fanwise._api._cached import CachedFn
 from fanwise.backends.process import start_method
 from fanwise.engine._costs import Experience, Machine
 from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
@@ -66,6 +67,8 @@ class CappedPace:
 
 def function_of(fn: Any) -> Hashable:
     """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
+    if isinstance(fn, CachedFn):
+        return CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
     while hasattr(fn, "func"):
         fn = fn.func
     code: Hashable = getattr(fn, "__code__", None) or getattr(getattr(fn, "__func__", None), "__code__", None)

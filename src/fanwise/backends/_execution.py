@@ -20,7 +20,19 @@ from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import ChunkStats
 
-__all__ = ["FLUSH_S", "Failure", "Function", "Streak", "Tally", "Watch", "bin_of", "bind", "execute", "run_block"]
+__all__ = [
+    "FLUSH_S",
+    "Failure",
+    "Function",
+    "Streak",
+    "Tally",
+    "Watch",
+    "bin_of",
+    "bind",
+    "execute",
+    "generator_of",
+    "run_block",
+]
 
 FLUSH_S = 0.05
 _SHORT_S = 20e-6
@@ -48,6 +60,11 @@ class Function:
     def learn(self, seconds: float) -> None:
         """Take in what an item cost just now."""
         self.cost = seconds if self.cost is None else 0.5 * (self.cost + seconds)
+
+    def counts(self) -> tuple[float, ...]:
+        """What the function itself has counted since the last time it was asked, if it counts."""
+        account = getattr(self.call, "__fanwise_account__", None)
+        return () if account is None else account()
 
 
 class Streak:
@@ -190,7 +207,14 @@ class Tally:
         _, seconds, blocks = self._spans[0]
         return len(seconds) == 1 or (len(blocks) == 1 and blocks[0] == (0, len(seconds)))
 
-    def stats(self, *, cpu: float, codec: float = 0.0, sizes: tuple[int, int, int] = (0, 0, 0)) -> ChunkStats:
+    def stats(
+        self,
+        *,
+        cpu: float,
+        codec: float = 0.0,
+        sizes: tuple[int, int, int] = (0, 0, 0),
+        counts: tuple[float, ...] = (),
+    ) -> ChunkStats:
         """What was counted, together with what was measured; ``sizes``: bytes in, bytes out, resident."""
         bins: Counter[int] = Counter()
         slowest: list[tuple[float, int]] = []
@@ -203,7 +227,7 @@ class Tally:
             slowest = sorted([*slowest, *costs], reverse=True)[:_SLOWEST]
         top = tuple([(index, cost) for cost, index in slowest])
         least = min([min(seconds) for _, seconds, _ in self._spans if seconds], default=None)
-        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least)
+        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least, counts)
 
 
 def _outside(blocks: Sequence[tuple[int, int]], end: int) -> list[int]:
@@ -222,8 +246,12 @@ def bind(fn: Callable[..., Any], seed: int | None) -> Callable[[Any], Any]:
 
 
 def _call_seeded(fn: Callable[..., Any], seed: int, item: Any) -> Any:
+    task = current_task()
+    return fn(item, rng=generator_of(seed, task.index if task is not None else 0))
+
+
+def generator_of(seed: int, index: int) -> Any:
+    """The generator that an item is given."""
     from numpy.random import PCG64, Generator, SeedSequence
 
-    task = current_task()
-    index = task.index if task is not None else 0
-    return fn(item, rng=Generator(PCG64(SeedSequence(seed, spawn_key=(index,)))))
+    return Generator(PCG64(SeedSequence(seed, spawn_key=(index,))))

@@ -50,6 +50,12 @@ COMMANDS: dict[str, Entry] = {
 }
 """Every command by its name as typed; two words for a command under another one."""
 
+GROUPS = {
+    "cache": "What is kept between runs: info, list, verify, prune, clear.",
+    "scan rules": "Check, list and explain rules.",
+}
+"""Names that are no commands and only begin some."""
+
 WORKLOADS = ("ci", "search", "scan", "envelope")
 _WORDS = max(len(name.split()) for name in COMMANDS)
 
@@ -98,7 +104,9 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the summaries of the table; nothing is imported."""
         names = self.list_commands(ctx)
-        rows = [(n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else "…") for n in names]
+        rows = [
+            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS[self._full(n)]) for n in names
+        ]
         for title, chosen in (("Workloads", True), ("Commands", False)):
             if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
                 with formatter.section(title):

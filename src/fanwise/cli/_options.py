@@ -15,9 +15,10 @@ import click
 from fanwise.cli._errors import JSON
 
 if TYPE_CHECKING:
+    from fanwise import Cache
     from fanwise.typing import Progress
 
-__all__ = ["RunOptions", "epilog", "progress_now", "workload_options"]
+__all__ = ["RunOptions", "epilog", "workload_options"]
 
 EXIT_CODES = "0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted"
 
@@ -52,33 +53,24 @@ class RunOptions:
         if not self.quiet:
             print(text, file=sys.stderr)
 
-    def bar(self, label: str) -> Progress:
-        """The progress display of this run."""
+    def cache(self) -> Cache | None:
+        """The cache of this command, closed with it; None with ``--no-cache``."""
+        if self.no_cache:
+            return None
+        from fanwise import Cache
+
+        cache = Cache(self.cache_dir, memory=0)
+        click.get_current_context().call_on_close(cache.close)
+        return cache
+
+    def bar(self, label: str, parts: int = 1) -> Progress:
+        """The progress display of ``parts`` runs: ``-q`` beats ``--progress``, that beats the environment."""
         from fanwise import progress
 
-        kind = progress_now(self)
-        display: Progress = getattr(progress, kind)() if kind == "none" else getattr(progress, kind)(label=label)
+        if self.quiet or self.progress == "none":
+            return progress.none()
+        display: Progress = getattr(progress, self.progress)(label, parts=parts, command=True)
         return display
-
-
-def progress_now(options: RunOptions) -> str:
-    """Which display fits this process."""
-    return progress_kind(options, dict(os.environ), terminal=_is_terminal(sys.stderr))
-
-
-def _is_terminal(stream: Any) -> bool:
-    return stream is not None and stream.isatty()
-
-
-def progress_kind(options: RunOptions, environment: dict[str, str], *, terminal: bool) -> str:
-    """Which display: ``-q`` beats ``--progress``, that beats the environment, and a pipe gets plain lines."""
-    if options.quiet:
-        return "none"
-    if options.progress != "auto":
-        return options.progress
-    if environment.get("FANWISE_LOG") == "json":
-        return "none"
-    return "auto" if terminal or "FANWISE_PROGRESS" in environment else "plain"
 
 
 def parallel(context: click.Context, _: click.Parameter, value: str) -> int | None:

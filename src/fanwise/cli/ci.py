@@ -154,7 +154,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
         with terminable():
             tables = read(job, source)
         journal = _journal(job, options, settings)
-        run = {"workers": options.parallel, "backend": options.backend}
+        run = {"workers": options.parallel, "backend": options.backend, "cache": options.cache()}
         done = compute(job, tables, progress=options.bar("ci"), resume=journal and journal.path, **run)
         with terminable(), kept(len(tables.status) * len(job.methods), journal), stdout_bytes() as stream:
             rows = publish(job, source, done, stream)

@@ -31,6 +31,9 @@ TOLERATED = 1e-6  # larger differences from statsmodels are a defect
 search = Commands(
     ("search",),
     help="Assess every allowed regression of a target on a pool of drivers, rank those that pass, explain the others.",
+    epilog=epilog(
+        "fanwise search plan macro.toml", "fanwise search run macro.toml", "fanwise search show macro.search"
+    ),
     no_args_is_help=True,
 )
 

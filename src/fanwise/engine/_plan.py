@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
+from fanwise._format import duration
 from fanwise.engine._costs import Costs, Machine, Remembered
-from fanwise.engine._sentences import Decision, decide, seconds_text
+from fanwise.engine._sentences import Decision, decide
 
 __all__ = ["STAY", "WEIGH", "FanOut", "Pace", "Stay", "Weigh"]
 
@@ -227,9 +228,9 @@ class Pace:
             "serial.too-small",
             {"n": items, "took_s": self.seconds, "workers": workers, "start_s": start},
             n=items,
-            took=seconds_text(self.seconds),
+            took=duration(self.seconds),
             workers=workers,
-            start=seconds_text(start),
+            start=duration(start),
         )
 
     def memory(self) -> Remembered | None:
@@ -295,9 +296,9 @@ class Pace:
         }  # fmt: skip
         words = {
             "here": done,
-            "took": seconds_text(self.seconds),
-            "left": seconds_text(rest),
-            "gain": seconds_text(gain),
+            "took": duration(self.seconds),
+            "left": duration(rest),
+            "gain": duration(gain),
         }
         code = "fan-out.warm" if self._machine.warm else "fan-out"
         chosen = decide(code, facts, workers=workers, item=done, **words)
@@ -305,7 +306,7 @@ class Pace:
             "chunk.size",
             {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S},
             size=size,
-            each=seconds_text(cost),
-            aim=seconds_text(CHUNK_S),
+            each=duration(cost),
+            aim=duration(CHUNK_S),
         )
         return FanOut(workers, cost, self.use, start, (chosen, chunks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -132,12 +133,13 @@ def _check_version() -> None:
 
 def _connect(url: str) -> Any:
     address = comm_address(url)
+    host, _, port = address.partition("://")[2].rpartition(":")
     open_client: Any = import_module("distributed").Client
     try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()  # a client would try for long
         return open_client(address, timeout=_CONNECT_S, set_as_default=False, name="fanwise")
     except (OSError, TimeoutError) as error:
-        host, _, port = address.partition("://")[2].rpartition(":")
-        cause = "connection refused" if "refused" in str(error.__cause__ or error).lower() else "no answer"
+        cause = "connection refused" if isinstance(error, ConnectionRefusedError) else "no answer"
         raise BackendError(
             f"no Dask scheduler answers at {host}:{port} ({cause}). Is it running? dask scheduler --port {port}"
         ) from error

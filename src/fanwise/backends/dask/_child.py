@@ -19,7 +19,7 @@ from typing import Any
 from fanwise.backends.dask._letters import Answer, Note, Order, Script
 from fanwise.backends.process import _death, _ending
 from fanwise.backends.process._link import InFlight
-from fanwise.backends.process._messages import decode_attachments, encode_attachments
+from fanwise.backends.process._messages import decode_attachments
 from fanwise.backends.process._pickling import Packed
 from fanwise.backends.process._poller import Poller
 from fanwise.backends.process._running import RETURNED
@@ -27,7 +27,7 @@ from fanwise.backends.process._sections import join, split
 from fanwise.backends.process._start import Starter
 from fanwise.backends.process._state import Place
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
-from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, KEPT, READY
+from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, KEPT, READY, UNATTACHED
 from fanwise.records.scheduling import Chunk
 from fanwise.typing import Attachment
 
@@ -41,7 +41,8 @@ class Child:
 
     def __init__(self, starter: Starter) -> None:
         self._spare = Spare()
-        self._link = starter.start(self._spare, time.monotonic())
+        self._link = starter.start(time.monotonic())
+        self._link.channel.spare = self._spare
         self._poller = Poller()
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._woken, False)
@@ -80,7 +81,7 @@ class Child:
         link.cell.stop(wanted=False)
         self._order = order, payload
         link.in_flight[order.chunk] = InFlight(Chunk(order.chunk, order.first, order.items))
-        self._attach(files)
+        link.attach(files)
         self._introduce(script)
         self._send_chunk()
         while self._is_busy():
@@ -121,12 +122,6 @@ class Child:
         if not self.ended:
             _ending.end([self._link], kill=False)
             self._let_go()
-
-    def _attach(self, files: Sequence[Attachment]) -> None:
-        new = [file for file in files if file.id not in self._link.attached]
-        if new:
-            self._link.channel.send(Kind.ATTACH, encode_attachments(new), fds=[file.fd for file in new])
-            self._link.attached.update(file.id for file in new)
 
     def _introduce(self, script: Script) -> None:
         if self._functions.get(script.number) == script.digest:
@@ -201,11 +196,11 @@ class Child:
             return
         if function:
             self._functions.pop(frame.chunk, None)
-            error = bytes(split(frame.payload, lasting=False)[0].data)
-            self._notes.append((Note.FAULTY, error))
+            self._notes.append((Note.FAULTY, _reason(frame)))
             self.usable = False  # a chunk waits in it for a function that will not come
         else:
-            self._notes.append((Note.REFUSED,))
+            error = _reason(frame) if frame.flags & UNATTACHED else None
+            self._notes.append((Note.REFUSED, error))
         if self._order is not None:
             self._settle(self._order[0].chunk, ended=True)
 
@@ -248,3 +243,8 @@ class Child:
             self._spare.release()
             os.close(self._woken)
             os.close(self._waker)
+
+
+def _reason(frame: Frame) -> bytes:
+    """Why a worker refused something: its exception, encoded."""
+    return bytes(split(frame.payload, lasting=False)[0].data)

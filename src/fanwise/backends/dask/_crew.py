@@ -179,7 +179,10 @@ class DaskCrew:
             self._events.append(WorkerRetired(self._clock.now(), seat.number))
 
     def running(self) -> Sequence[tuple[int, int, float]]:
-        """What each busy worker is at: asked of the workers where items are timed, else the first item of its chunk."""
+        """What each busy worker is at: asked of the workers where items are timed, else the first item of its chunk.
+
+        The time of an item that has not begun, for its chunk or its process is still on the way, begins now.
+        """
         busy = [seat for seat in self._seats.values() if seat.flights]
         if not self._single:
             heads = [(seat.number, next(iter(seat.flights.values()))) for seat in busy]
@@ -187,7 +190,9 @@ class DaskCrew:
         owners = {chunk: seat.number for seat in busy for chunk in seat.flights}
         found = self._liaison.running(list({seat.node.address: seat.node for seat in busy}.values())) if busy else []
         now = self._clock.now()
-        return [(owners[chunk], index, now - age) for chunk, index, age in found if chunk in owners]
+        begun = {owners[chunk]: (index, now - age) for chunk, index, age in found if chunk in owners}
+        waiting = {seat.number: (next(iter(seat.flights.values())).chunk.first, now) for seat in busy}
+        return [(number, *place) for number, place in (waiting | begun).items()]
 
     def sizes(self) -> Mapping[int, int]:
         """Nothing: their memory is not this host's."""
@@ -328,7 +333,7 @@ class DaskCrew:
                 self._on_results(seat, flight, answer.pid, *note)
             elif kind == Note.ATTACHED:
                 id, content = note
-                attach(Attachment(id, _memfd.make([content], frozen=True), len(content)))
+                attach(Attachment(id, _memfd.make([content], frozen=True), len(content)), keep=False)
             elif kind == Note.PRINTED:
                 self._events.append(Printed(now, seat.number, *note))
             elif kind == Note.RETURNED:
@@ -338,7 +343,7 @@ class DaskCrew:
                 reason, index, words, output, idle = note
                 self._bury(seat, WorkerDied(now, seat.number, reason, index, words, output, idle))
             elif kind == Note.REFUSED:
-                self._dispatch(seat, flight.chunk, self._desk.write_singly(flight.chunk))
+                self._on_refused(seat, flight, note[0])
             elif kind == Note.FAULTY:
                 self._on_faulty_function(seat, flight, note[0])
 
@@ -346,7 +351,7 @@ class DaskCrew:
         now, chunk = self._clock.now(), flight.chunk.id
         if flags & SECTIONS:
             frame = Frame(Kind.RESULTS, flags, chunk, memoryview(bytearray(payload)), lasting=True)
-            settled, stats = decode_results(frame, pid)
+            settled, stats = decode_results(frame, pid, flight.chunk.count)
         else:
             settled, stats = decode_bare_results(memoryview(payload), pid)
         if settled:
@@ -354,6 +359,14 @@ class DaskCrew:
         if stats is not None:
             seat.flights.pop(chunk, None)
             self._events.append(ChunkFinished(now, seat.number, chunk, stats))
+
+    def _on_refused(self, seat: _Seat, flight: _Flight, encoded: bytes | None) -> None:
+        letter = self._desk.write_singly(flight.chunk)
+        if encoded is not None:
+            error, _ = _exceptions.decode(encoded)
+            indexes = range(flight.chunk.first, flight.chunk.first + flight.chunk.count)
+            letter = letter._replace(unsendable=[(index, error) for index in indexes])
+        self._dispatch(seat, flight.chunk, letter)
 
     def _on_faulty_function(self, seat: _Seat, flight: _Flight, encoded: bytes) -> None:
         """A worker cannot import what the function needs: send its module along, once; then give up."""

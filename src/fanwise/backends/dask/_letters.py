@@ -47,7 +47,7 @@ class Note:
     RESULTS = 1  # flags, payload
     ATTACHED = 2  # id, bytes
     RETURNED = 3  # first
-    REFUSED = 4  # the items do not load together
+    REFUSED = 4  # the items do not load together; or never will: the exception, encoded, or None
     FAULTY = 5  # the function does not load: its exception, encoded
     DIED = 6  # reason, index or None, last words, output, idle
     PRINTED = 7  # descriptor, text
@@ -99,7 +99,7 @@ class Letter(NamedTuple):
     payload: bytes
     flags: int
     bundles: Sequence[tuple[Need, Attachment]]
-    unsendable: Sequence[tuple[int, NotPicklableError]] = ()
+    unsendable: Sequence[tuple[int, BaseException]] = ()
 
 
 class Desk:
