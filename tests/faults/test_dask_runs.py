@@ -244,16 +244,24 @@ class TestBundles:
 
 
 INTERRUPTED = """
-import os, signal, sys, threading, time
+import os, signal, sys, time
 import fanwise
 
 def sleep(x):
     time.sleep(0.5)
     return x
 
-threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+class Impatient:
+    done = 0
+    def start(self, total, label): pass
+    def on(self, event):
+        self.done += type(event).__name__ == "ChunkDone"
+        if self.done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+    def finish(self, report): pass
+
 try:
-    fanwise.map(sleep, range(100), backend=sys.argv[1], chunk_size=1)
+    fanwise.map(sleep, range(100), backend=sys.argv[1], chunk_size=1, progress=Impatient())
 except fanwise.RunInterrupted as error:
     print(sum(o is not None for o in error.run.outcomes))
 """

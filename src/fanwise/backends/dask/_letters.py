@@ -17,7 +17,7 @@ from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._messages import BARE_BELOW, BARE_CHUNK, SECTIONS, FunctionOptions, encode_chunk
 from fanwise.backends.process._parcel import Numbering, pack_function
 from fanwise.backends.process._pickling import Packed, dumps
-from fanwise.backends.process._state import State
+from fanwise.backends.process._state import Place, State
 from fanwise.errors import NotPicklableError
 from fanwise.records.scheduling import Chunk
 from fanwise.typing import Attachment, Work
@@ -81,13 +81,17 @@ class Answer(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What an agent needs to know of a run: the function, and the state of the caller's interpreter."""
+    """What an agent needs to know of a run: the function, the caller's directory and the state of its interpreter.
+
+    The directory is where items run if a worker's host has it: relative paths then mean what they mean to the caller.
+    """
 
     number: int
     digest: bytes
     options: FunctionOptions
     data: bytes
     buffers: tuple[bytes, ...]
+    cwd: str
     state: bytes
     needs: tuple[Need, ...]
     lease_s: float
@@ -123,10 +127,11 @@ class Desk:
         packed, self.bundles = self._unsealed(parcel.packed)
         buffers = tuple(bytes(view) for view in packed.buffers)
         state = dumps(State.here(), main_by_value=True).data
-        digest = digest_of([repr(parcel.options).encode(), packed.data, *buffers, state])
+        cwd = Place.here().cwd
+        digest = digest_of([repr((parcel.options, cwd)).encode(), packed.data, *buffers, state])
         needs = tuple(need for need, _ in self.bundles)
         number = int.from_bytes(digest[:4], "little")
-        return Script(number, digest, parcel.options, packed.data, buffers, state, needs, self._lease_s)
+        return Script(number, digest, parcel.options, packed.data, buffers, cwd, state, needs, self._lease_s)
 
     def write(self, chunk: Chunk) -> Letter:
         """A chunk as one pickle; item by item if that cannot be."""
