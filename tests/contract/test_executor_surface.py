@@ -172,7 +172,7 @@ class TestStates:
             opened.append(os.open(path, os.O_WRONLY))
             os.close(opened.pop())
 
-        yield (lambda: os.close(os.open(path, os.O_RDONLY))), let_go
+        return (lambda: os.close(os.open(path, os.O_RDONLY))), let_go
 
     def test_a_running_future_cannot_be_cancelled_and_a_waiting_one_can(self, kind: str, gate: Any) -> None:
         task, let_go = gate
