@@ -182,3 +182,12 @@ def test_nothing_is_made_before_something_is_stored(tmp_path: Path) -> None:
     with Cache(tmp_path / "c", backend="files") as cache:
         assert cache.get("a") is None
         assert cache.verify().entries == 0
+
+
+@pytest.mark.parametrize("backend", ["files", "index"])
+def test_a_closed_cache_still_says_what_it_was(backend: str, tmp_path: Path) -> None:
+    with Cache(tmp_path / "c", backend=backend) as cache:  # type: ignore[arg-type]  # a parameter
+        cache.put("a", 1)
+    stats = cache.stats()
+    assert (stats.backend, stats.entries, stats.stores, stats.bytes_memory) == (backend, 1, 1, 0)
+    assert repr(cache).endswith("closed>")
