@@ -66,10 +66,11 @@ class CoreClock:
 
 @dataclass(slots=True)
 class News:
-    """Blocks as (good items, seconds), and items that failed for good."""
+    """Blocks as (good items, seconds), items that failed for good, and next attempts as (item, attempt)."""
 
     blocks: list[tuple[int, float]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    retried: list[tuple[int, int]] = field(default_factory=list)
 
 
 class LocalLoop:
@@ -145,8 +146,14 @@ class LocalLoop:
         index = self.at
         self.flush()
         self.first += 1
-        if not self.chances.grant(index, 1, error, self._source.item(index)):
-            self._give_up(failed_here(error, index, seconds))
+        self._decide(failed_here(error, index, seconds), error, self._source.item(index))
+
+    def _decide(self, failed: Failed, error: BaseException, item: Any) -> None:
+        """Another attempt, or the end of an item."""
+        if self.chances.grant(failed.index, failed.attempts, error, item):
+            self._news.retried.append((failed.index, failed.attempts + 1))
+        else:
+            self._give_up(failed)
 
     def _give_up(self, failed: Failed) -> None:
         self._news.failed.append(failed)
@@ -169,8 +176,7 @@ class LocalLoop:
                 raise
             except BaseException as error:  # noqa: BLE001  # as above
                 seconds = perf_counter() - start
-                if not self.chances.grant(again.index, again.attempt, error, again.item):
-                    self._give_up(failed_here(error, again.index, seconds, again.attempt))
+                self._decide(failed_here(error, again.index, seconds, again.attempt), error, again.item)
             else:
                 self._settled.append(Batch(again.index, done, perf_counter() - start, None, again.attempt))
                 self._news.blocks.append((1, perf_counter() - start))

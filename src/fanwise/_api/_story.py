@@ -45,7 +45,7 @@ class Stretch:
     cached: tuple[tuple[int, int], ...] = ()
 
     def events(self) -> Iterator[RunEvent]:
-        """One for the stretch, and one for each item that failed."""
+        """One for the stretch, and one for each item that failed or is tried again."""
         blocks, failed = self.news.blocks, self.news.failed
         if self.cached:
             blocks, hits = without(self.cached, self.first, blocks)
@@ -61,9 +61,12 @@ class Stretch:
             yield told.ChunkDone(
                 self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
             )
+        for index, attempt in self.news.retried:
+            yield told.ItemRetried(self.at, index, attempt)
         for failure in failed:
             kind = type(failure.error).__qualname__
-            yield told.ItemFailed(self.at, failure.index, kind, str(failure.error), failure.traceback)
+            said = str(failure.error)
+            yield told.ItemFailed(self.at, failure.index, kind, said, failure.traceback, attempts=failure.attempts)
 
 
 class Story:

@@ -46,6 +46,9 @@ COMMANDS: dict[str, Entry] = {
     "envelope diff": Entry("envelope_show:diff", "Show what changed between two runs.", _ENVELOPE, "envelope"),
     "envelope generate": Entry("envelope_show:generate", "Make up a grid for trials.", _ENVELOPE, "envelope"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
+    "report": Entry("report:report", "A run's report again: as text, page or trace, or beside another."),
+    "doctor": Entry("doctor:doctor", "What this machine offers to fanwise, and what stands in its way."),
+    "bench": Entry("bench:bench", "fanwise, the loop and other libraries on this machine."),
     "cache info": Entry("cache:info", "How full the cache is, and of what."),
     "cache list": Entry("cache:list_entries", "Entries by age, size or name."),
     "cache verify": Entry("cache:verify", "Check every record and blob."),
@@ -111,7 +114,8 @@ class Commands(click.Group):
         """List commands with the summaries of the table; nothing is imported."""
         names = self.list_commands(ctx)
         rows = [
-            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS[self._full(n)]) for n in names
+            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS.get(self._full(n), "…"))
+            for n in names
         ]
         for title, chosen in (("Workloads", True), ("Commands", False)):
             if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
