@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Hashable
+from functools import partial
 from time import perf_counter
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
@@ -69,10 +70,10 @@ def function_of(fn: Any) -> Hashable:
     """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
     if isinstance(fn, CachedFn):
         return CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
-    while hasattr(fn, "func"):
+    while isinstance(fn, partial):
         fn = fn.func
-    code: Hashable = getattr(fn, "__code__", None) or getattr(getattr(fn, "__func__", None), "__code__", None)
-    if code is not None:
+    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
+    if isinstance(code, CodeType):
         return code
     return fn if isinstance(fn, type | BuiltinFunctionType) else type(fn)
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["diff", "generate", "show"]
 
 _PATH = click.Path(path_type=Path)
-LEAST_DIFFERENCE = 1e-12
 
 
 @click.command(
@@ -69,21 +68,15 @@ def _shown(value: Any) -> str:
 
 def _results(folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     """Tables of a directory of results."""
-    from fanwise.workloads.envelope._compare import open_results
+    from fanwise.workloads.envelope._compare import open_results, read_back
 
     opened = open_results(folder)
     summary = _chosen(opened.summary.drop(columns="digest"), own, f"production_{opened.unit}")
     told: dict[str, Any] = {"summary": _records(summary)}
     for name in ("crossings", "risk"):
         if (folder / f"{name}.csv").exists():
-            told[name] = _records(_chosen(_table(folder / f"{name}.csv"), own | {"sort": None, "top": None}, ""))
+            told[name] = _records(_chosen(read_back(folder / f"{name}.csv"), own | {"sort": None, "top": None}, ""))
     return told
-
-
-def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(path, keep_default_na=False, na_values={}, float_precision="round_trip")
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -20,12 +20,12 @@ Write = Callable[..., str]
 def _libraries_are_loaded() -> None:
     """Imports of the numerical libraries keep descriptors and memory that are no test's own."""
     import matplotlib.backends.backend_agg
-    import pandas
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    assert pandas
+    assert pd
     assert pyarrow.parquet
     assert matplotlib.backends.backend_agg
     pyarrow.csv.read_csv(pa.BufferReader(b"a\n1\n"))  # makes the pipe by which it hears Ctrl-C, once a process

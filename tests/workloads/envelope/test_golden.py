@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.workloads.envelope.conftest import rows_of
 
 from fanwise.workloads import envelope
-from tests.workloads.envelope.conftest import rows_of
 
 NAMES = [
     "step_compact_standard",
@@ -22,7 +22,7 @@ NAMES = [
     "edge_step",
     "edge_interp",
 ]
-EXACT = {"scenario", "crop", "segment", "tier", "status", "point", "valid", "filtered", "used", "label"}
+EXACT = {"digest", "scenario", "crop", "segment", "tier", "status", "point", "valid", "filtered", "used", "label"}
 RTOL = 1e-12
 
 

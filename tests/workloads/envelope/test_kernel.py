@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.workloads.envelope.reference import envelope
 
 from fanwise.errors import UsageError
 from fanwise.workloads.envelope import bounds
-from tests.workloads.envelope.reference import envelope
 
 AREAS = st.integers(1, 5000).map(lambda n: n / 10)
 YIELDS = st.integers(1, 12).map(lambda n: n / 2)

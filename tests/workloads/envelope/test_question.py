@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.workloads.envelope.conftest import rows_of
 
 from fanwise.errors import UsageError
 from fanwise.workloads.envelope._bounds import target_areas
@@ -17,7 +18,6 @@ from fanwise.workloads.envelope._crops import ALLGRAIN, default_kcal, facts, fin
 from fanwise.workloads.envelope._question import FILTERS, Points, make_question, make_tier, make_tiers, parse_points
 from fanwise.workloads.envelope._tiers import keep, percentile_99, tier_slice
 from fanwise.workloads.envelope._words import did_you_mean, listed
-from tests.workloads.envelope.conftest import rows_of
 
 
 class TestTiers:
@@ -107,7 +107,10 @@ class TestPoints:
     def test_they_are_read(self, text: str, points: Points) -> None:
         assert parse_points(text) == points
 
-    @pytest.mark.parametrize("text", ["", "spaced", "spaced:1", "spaced:x", "at", "at:", "at:0", "at:-1", "at:inf", "at:a", "papers", "file:"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "text",
+        ["", "spaced", "spaced:1", "spaced:x", "at", "at:", "at:0", "at:-1", "at:inf", "at:a", "papers", "file:"],
+    )
     def test_others_are_refused(self, text: str) -> None:
         with pytest.raises(UsageError, match="expected paper"):
             parse_points(text)
@@ -180,7 +183,9 @@ class TestCrops:
         assert crop.factors("kcal") == (3.6e6, 3.34e6)
         assert crop.factors("mt") == (1.0, 1.0)
 
-    @pytest.mark.parametrize("name", ["wheet", "=WHEA", "WHEA=RICE", "mix=WHEA+WHEA", "mix=WHEA+nothing", "allgrain=WHEA", "CASS"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "name", ["wheet", "=WHEA", "WHEA=RICE", "mix=WHEA+WHEA", "mix=WHEA+nothing", "allgrain=WHEA", "CASS"]
+    )
     def test_what_is_not_there_is_refused(self, name: str) -> None:
         with pytest.raises(UsageError):
             find_crops([name], ["WHEA", "RICE"], {})

@@ -10,15 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.workloads.envelope.conftest import Write, small_columns
 
 from fanwise.errors import FanwiseWarning, InputError, UsageError
-from fanwise.workloads.envelope import Grid, read_grid
-from fanwise.workloads.envelope import _pack
+from fanwise.workloads.envelope import Grid, _pack, read_grid
 from fanwise.workloads.envelope._generate import write_grid
 from fanwise.workloads.envelope._grid import segments_of
 from fanwise.workloads.envelope._labels import Labels
 from fanwise.workloads.envelope.io import frames_to_grid
-from tests.workloads.envelope.conftest import Write, small_columns
 
 WIDE = "cell,country,WHEA_H,WHEA_P"
 LONG = "cell,country,crop,harvest_ha,production_mt"
@@ -85,7 +84,7 @@ class TestForms:
         grid = read_grid(tmp_path / "g.parquet")
         assert grid.columns["WHEA"][0].dtype == np.float64
         assert grid.countries == ("B",)
-        assert np.isnan(grid.columns["WHEA"][1][1])
+        assert np.isnan(grid.columns["WHEA"][1][0])
 
     def test_parquet_with_numbers_as_text(self, tmp_path: Path) -> None:
         frame = pd.DataFrame(
@@ -239,8 +238,9 @@ class TestBadInput:
             read_grid(tmp_path / "g.parquet")
 
     @pytest.mark.parametrize(
-        ("values", "message"), [(["1", "x"], "row 2, column WHEA_H: 'x'"), ([True, False], "not a number"), ([[1], [2]], "not a number")]
-    )  # fmt: skip
+        ("values", "message"),
+        [(["1", "x"], "row 2, column WHEA_H: 'x'"), ([True, False], "not a number"), ([[1], [2]], "not a number")],
+    )
     def test_a_parquet_column_without_numbers(self, tmp_path: Path, values: list[object], message: str) -> None:
         pd.DataFrame({"cell": [1, 2], "country": "A", "WHEA_H": values, "WHEA_P": 1.0}).to_parquet(
             tmp_path / "g.parquet"
@@ -297,7 +297,7 @@ class TestDropped:
         ]
 
     def test_strict_ends_at_the_first(self, write: Write) -> None:
-        with pytest.raises(InputError, match="row 2, column WHEA_H: inf"):
+        with pytest.raises(InputError, match=r"row 2, column WHEA_H: inf"):
             read_grid(write("g.csv", WIDE, "3,A,1,2", "2,A,inf,1"), strict=True)
 
     def test_cells_of_one_file_are_counted_and_said(self, write: Write) -> None:
@@ -306,7 +306,7 @@ class TestDropped:
         with pytest.warns(FanwiseWarning, match="2 cells are in only one of the files"):
             grid = read_grid(h, p)
         assert (grid.n_cells, grid.dropped["unpaired"]) == (1, 2)
-        with pytest.raises(InputError, match="in only one of the files$"):
+        with pytest.raises(InputError, match=r"in only one of the files$"):
             read_grid(h, p, strict=True)
 
     def test_a_cell_is_dropped_for_one_reason(self) -> None:

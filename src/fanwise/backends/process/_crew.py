@@ -381,21 +381,27 @@ class ProcessCrew:
             return
         if self._reserve.keeps and not kill:
             self._calm()
-        own = [link for link in self._links.values() if not self._is_handed_back(link)]
+        own = [link for link in list(self._links.values()) if not self._is_handed_back(link)]
         _ending.end(own, kill=kill)
-        for link in list(self._links.values()):
-            for number, output in link.outputs.items():
-                self._print(link, number, output.rest())
-            self._release(link)
-            if link in own:
-                link.let_go()
+        for link in own:
+            self._part_with(link)
+            link.let_go()
         self.let_go()
 
     def _is_handed_back(self, link: Link) -> bool:
-        if link.is_idle and self._reserve.give_back(link):
-            return True
+        if link.is_idle:
+            self._part_with(link)  # first: once it is handed back, another thread's crew may have it
+            if self._reserve.give_back(link):
+                return True
         self._reserve.note_end()
         return False
+
+    def _part_with(self, link: Link) -> None:
+        """Pass on what a worker had still written, and take it out of the crew."""
+        for number, output in link.outputs.items():
+            self._print(link, number, output.rest())
+        if link.number in self._links:
+            self._release(link)
 
     def _calm(self) -> None:
         """Have busy workers stop before their next item, and wait for that a little while."""

@@ -15,9 +15,10 @@ from fanwise.workloads.envelope._sweep import Place, Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CHANGES", "KEY", "Results", "compare", "open_results"]
+__all__ = ["CHANGES", "KEY", "Results", "compare", "open_results", "read_back"]
 
 KEY = list(Place._fields)
+TEXTS = {*KEY, "status", "digest", "label", "scaled", "change"}
 CHANGES = ("added", "removed", "changed", "unchanged")
 
 
@@ -46,18 +47,12 @@ def open_results(source: Any) -> Results:
         return Results(_keyed(source.table()), _keyed(source.summary()), source.unit)
     folder = os.fspath(source)
     try:
-        kept = dict.fromkeys(("scenario", "crop", "segment", "tier", "status", "digest"), str)
-        options: dict[str, Any] = {
-            "dtype": kept,
-            "keep_default_na": False,
-            "na_values": {},
-            "float_precision": "round_trip",
-        }
-        summary = _numbers(pd.read_csv(f"{folder}/summary.csv", **options))
-        if os.path.exists(f"{folder}/curves.parquet"):
-            curves = pd.read_parquet(f"{folder}/curves.parquet")
-        else:
-            curves = _numbers(pd.read_csv(f"{folder}/curves.csv", **options))
+        summary = read_back(f"{folder}/summary.csv")
+        curves = (
+            pd.read_parquet(f"{folder}/curves.parquet")
+            if os.path.exists(f"{folder}/curves.parquet")
+            else read_back(f"{folder}/curves.csv")
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no results of fanwise envelope ({error})") from error
     unit = next(
@@ -66,13 +61,13 @@ def open_results(source: Any) -> Results:
     return Results(_keyed(curves), _keyed(summary), unit)
 
 
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Empty fields are NaN; names such as ``NA`` stay text."""
+def read_back(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """A table that was written: floats to the last bit, empty fields NaN; names such as ``NA`` stay text."""
     import pandas as pd
 
-    texts = {*KEY, "status", "digest"}
-    numbers = [name for name in map(str, frame) if name not in texts]
-    return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = [name for name in map(str, frame) if name not in TEXTS]
+    return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in numbers})
 
 
 def _keyed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fanwise.errors import UsageValueError
-from fanwise.workloads.envelope._bounds import Polyline, at_points, target_areas, width
-from fanwise.workloads.envelope._cells import Cells, in_order, valid_cells
+from fanwise.workloads.envelope._bounds import KM2_PER_HA, Polyline, at_points, target_areas, width
+from fanwise.workloads.envelope._cells import Cells, sorted_cells
 from fanwise.workloads.envelope._digests import digest_of
 from fanwise.workloads.envelope._question import Question, Tier, make_question, make_tier
 from fanwise.workloads.envelope._tiers import keep, tier_slice
@@ -97,36 +97,39 @@ class Traced:
 def trace(kept: Cells, question: Question) -> list[Traced]:
     """Every tier of a segment whose cells passed the filter.
 
-    Tiers with the same upper end share one upper sum: a shorter tier is the beginning of a longer one from the top.
+    Tiers with the same upper end share one upper sum: a shorter tier is the beginning of a longer one from the top. Lower
+    sums are gone before the upper ones are made, so that no more than two arrays beside the cells live at a time.
     """
     slices = [tier_slice(kept.yields, tier) for tier in question.tiers]
-    longest: dict[int, int] = {}
-    for found in slices:
+    traced = [_lower(kept, found, question) for found in slices]
+    tops: dict[int, list[int]] = {}
+    for at, found in enumerate(slices):
         if found is not None:
-            longest[found[1]] = min(found[0], longest.get(found[1], found[0]))
-    from_top = {stop: _from_top(kept.cut(start, stop)) for stop, start in longest.items()}
-    return [_one(kept, found, from_top, question) for found in slices]
+            tops.setdefault(found[1], []).append(at)
+    for stop, places in tops.items():
+        starts = {at: found[0] for at in places if (found := slices[at]) is not None}
+        cells = kept.cut(min(starts.values()), stop)
+        line = Polyline.of(cells.area_ha[::-1], cells.loss[::-1])
+        for at, start in starts.items():
+            values = traced[at].values
+            values[3, :-1], values[4, :-1] = at_points(line.first(stop - start), values[0, :-1], question.method)
+    return traced
 
 
-def _from_top(cells: Cells) -> Polyline:
-    return Polyline.of(cells.area_ha[::-1], cells.loss[::-1])
-
-
-def _one(kept: Cells, found: tuple[int, int] | None, from_top: dict[int, Polyline], question: Question) -> Traced:
+def _lower(kept: Cells, found: tuple[int, int] | None, question: Question) -> Traced:
+    """Target areas, lower bound and totals of a tier; its upper bound is not there yet."""
     if found is None:
         return Traced(np.empty((len(VALUES), 0)), (0.0, *(np.nan,) * 5))
-    start, stop = found
-    cells = kept.cut(start, stop)
-    lower, upper = Polyline.of(cells.area_ha, cells.loss), from_top[stop].first(stop - start)
-    total_km2, total = float(lower.area_km2[-1]), float(lower.loss[-1])
-    targets = target_areas(question.points, total_km2, float(min(lower.area_km2[1], upper.area_km2[1])))
-    inside = targets[:-1]
+    cells = kept.cut(*found)
+    line = Polyline.of(cells.area_ha, cells.loss)
+    total_km2, total = float(line.area_km2[-1]), float(line.loss[-1])
+    first_km2 = float(min(cells.area_ha[0], cells.area_ha[-1])) * KM2_PER_HA
+    targets = target_areas(question.points, total_km2, first_km2)
     values = np.empty((len(VALUES), len(targets)))
     values[0] = targets
-    values[1, :-1], values[2, :-1] = at_points(lower, inside, question.method)
-    values[3, :-1], values[4, :-1] = at_points(upper, inside, question.method)
+    values[1, :-1], values[2, :-1] = at_points(line, targets[:-1], question.method)
     values[1:, -1] = total_km2, total, total_km2, total
-    facts = (stop - start, total_km2, total, cells.yields[0], cells.yields[-1], width(cells, lower))
+    facts = (len(cells), total_km2, total, cells.yields[0], cells.yields[-1], width(cells, line))
     return Traced(values, tuple(map(float, facts)))
 
 
@@ -191,7 +194,7 @@ def bounds(
         if len(by_id) != len(pair[0]):
             raise UsageValueError(f"{len(by_id)} cell ids for {len(pair[0])} cells")
         pair = pair[0][by_id], pair[1][by_id]
-    _, cells = in_order(*valid_cells([pair], [1.0]))
+    _, _, cells = sorted_cells([pair], [1.0])
     kept = keep(cells, question.filter)
     traced = trace(kept, question)[0]
     return curve_of(traced.values, (len(pair[0]), len(cells), len(kept), *traced.facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fanwise.workloads.envelope._cells import Cells, Pair, by_segment, in_order, valid_cells
+from fanwise.workloads.envelope._cells import Cells, Pair, by_segment, sorted_cells
 from fanwise.workloads.envelope._curves import VALUES, Curve, Traced, curve_of, trace
 from fanwise.workloads.envelope._question import Question
 from fanwise.workloads.envelope._tiers import keep
@@ -78,8 +79,14 @@ def compute(
         Cells of the grid in World and in each segment.
     question : Question
     """
-    segments = segment_cells(pairs, factors, codes, len(sizes) - 1)
-    parts = [_traced(part, size, question) for part, size in zip(segments, sizes, strict=True)]
+    valid, place, cells = sorted_cells(pairs, factors, question.filter.least_ha)
+    count = len(sizes) - 1
+    counts = [int(valid.sum()), *np.bincount(codes[valid] + 1, minlength=count + 1)[1 : count + 1].tolist()]
+    mine = codes[place]
+    del valid, place  # 5 bytes a cell that the sums to come have a better use for
+    segments = itertools.chain([cells], by_segment(cells, mine, count) if count else ())
+    heads = zip(sizes, counts, segments, strict=True)
+    parts = [_traced(part, (size, valid_cells), question) for size, valid_cells, part in heads]
     return _together([one for part in parts for one in part])
 
 
@@ -87,15 +94,16 @@ def segment_cells(
     pairs: Sequence[Pair], factors: Sequence[float], codes: NDArray[np.int32], count: int
 ) -> Iterator[Cells]:
     """Valid cells of World, then of each of ``count`` segments, in lower order: one sort for all of them."""
-    place, cells = in_order(*valid_cells(pairs, factors))
+    _, place, cells = sorted_cells(pairs, factors)
     yield cells
     if count:
         yield from by_segment(cells, codes[place], count)
 
 
-def _traced(cells: Cells, size: int, question: Question) -> list[tuple[tuple[float, ...], Traced]]:
+def _traced(cells: Cells, counts: tuple[int, int], question: Question) -> list[tuple[tuple[float, ...], Traced]]:
+    """Every tier of a segment, behind its counts of cells, valid and filtered ones."""
     kept = keep(cells, question.filter)
-    head = (float(size), float(len(cells)), float(len(kept)))
+    head = (*map(float, counts), float(len(kept)))
     return [((*head, *one.facts), one) for one in trace(kept, question)]
 
 

@@ -100,7 +100,7 @@ def fit(history: History, to_unit: float = 1.0) -> Fit:
 
     >>> found = fit(History("WHEA", tuple(range(2000, 2010)), (10.0, 12.0) * 5, "mt"))
     >>> round(found.sigma, 4), round(found.p_now, 4)
-    (0.0899, 11.2727)
+    (0.0896, 11.2727)
     """
     x, y = np.array(history.years, dtype=np.float64), np.array(history.production)
     mean_x, mean_y = float(np.mean(x)), float(np.mean(y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from fanwise.workloads.envelope._question import make_question
 from fanwise.workloads.envelope._scenarios import factors_of, key_of, read_scenarios
 from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns, sum_of
 from fanwise.workloads.envelope._sweep import Problem, Sweep
-from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of
+from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of, envelope
 from fanwise.workloads.envelope.io import Source
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
 
-PAYS_S = 2.0
-"""Less work than this stays in the calling process: a worker takes 0.6 s to import the numerical packages, and first
-items, which are timed to decide, are slow for reasons of their own."""
+PAYS_S = 6.0
+"""Seconds; less work than this stays in the calling process. A worker takes 0.6 s to import the numerical packages on a
+free core, several times that on a busy one, and first items, which are timed to decide, are slow for reasons of their own:
+2.6 s of work on two cores with three other jobs took 1.6 times as long with two workers."""
 
 
 def sweep(
@@ -184,7 +186,9 @@ def run_plan(
     if not pays(plan.cost_s(missing), options):
         options["workers"] = 1
     with _bundles() as freeze:
-        done = fanwise.run(SweepTask(plan, columns, store, freeze), missing, on_error="return", **options)
+        done = fanwise.run(
+            functools.partial(envelope, SweepTask(plan, columns, store, freeze)), missing, on_error="return", **options
+        )
     answers: dict[Item, Answer] = {}
     failed: list[Problem] = []
     for outcome in done.outcomes:
