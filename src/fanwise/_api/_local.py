@@ -6,7 +6,6 @@ which is as fast as a comprehension and keeps the finished prefix when ``fn`` ra
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, process_time
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from fanwise import _task
 from fanwise._api._again import SecondChances
 from fanwise._api._source import Source
+from fanwise._format import traceback_of
 from fanwise.records.outcomes import Batch, Failed, Settled
 
 try:
@@ -136,7 +136,7 @@ class LocalLoop:
                 pace.record(got, wall, cpu)
         else:  # `map` takes a StopIteration of fn for its own end
             pace.record(got + 1, wall, cpu)
-            self._fail(error or StopIteration(), wall / (got + 1))
+            self._fail(StopIteration() if error is None else error, wall / (got + 1))
         if self.chances:
             self._try_again(wait=self.ended)
         return not self.ended
@@ -213,5 +213,5 @@ class LocalLoop:
 def failed_here(error: BaseException, index: int, seconds: float, attempts: int = 1) -> Failed:
     """The outcome of an item that raised in this process; the frame of the loop itself is left out."""
     trace = error.__traceback__
-    text = "".join(traceback.format_exception(type(error), error, trace and trace.tb_next))
+    text = traceback_of(error, trace and trace.tb_next)
     return Failed(index=index, error=error, traceback=text, seconds=seconds, attempts=attempts)

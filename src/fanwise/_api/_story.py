@@ -13,6 +13,7 @@ from fanwise._api._endings import Ending
 from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
 from fanwise._api._options import LOCAL_BACKENDS
+from fanwise._format import message_of
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
@@ -65,7 +66,7 @@ class Stretch:
             yield told.ItemRetried(self.at, index, attempt)
         for failure in failed:
             kind = type(failure.error).__qualname__
-            said = str(failure.error)
+            said = message_of(failure.error)
             yield told.ItemFailed(self.at, failure.index, kind, said, failure.traceback, attempts=failure.attempts)
 
 
@@ -214,6 +215,7 @@ def is_inner() -> bool:
 
 def label_of(fn: Callable[..., Any]) -> str:
     """The name under which a function's run is shown."""
-    while hasattr(fn, "func"):
+    while isinstance(fn, partial):
         fn = fn.func
-    return getattr(fn, "__name__", None) or type(fn).__name__
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) and name else type(fn).__name__

@@ -82,6 +82,12 @@ def parallel(context: click.Context, _: click.Parameter, value: str) -> int | No
     return int(value)
 
 
+def remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Tell the end of the command that a machine listens, whatever is wrong with the options after this one."""
+    context.meta[JSON] = value
+    return value
+
+
 def default_cache_dir() -> Path:
     """``$FANWISE_CACHE_DIR``, else ``$XDG_CACHE_HOME/fanwise``, else ``~/.cache/fanwise``."""
     named = os.environ.get("FANWISE_CACHE_DIR")
@@ -109,7 +115,7 @@ _OPTIONS = (
     click.option("--progress", type=click.Choice(DISPLAYS), default="auto", help="What is shown on stderr."),
     click.option("--report", type=_FILE, metavar="FILE.html", help="Where the time went, as a page (and FILE.json)."),
     click.option("--trace", type=_FILE, metavar="FILE.json", help="A trace for Perfetto or chrome://tracing."),
-    click.option("--json", is_flag=True, help="A summary for machines on stdout."),
+    click.option("--json", is_flag=True, is_eager=True, callback=remember, help="A summary for machines on stdout."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
     click.option(
         "-v", "--verbose", count=True, show_default=False, help="More on stderr; -vv: everything, with stack traces."
@@ -124,7 +130,6 @@ def workload_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def gathered(**values: Any) -> int:
         options = RunOptions(**{f.name: values.pop(f.name) for f in fields(RunOptions)})
-        click.get_current_context().meta[JSON] = options.json
         if options.verbose or "FANWISE_LOG" in os.environ:
             from fanwise.cli._logs import configure
 

@@ -6,8 +6,9 @@ import contextlib
 import io
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     from fanwise.cli._options import RunOptions
     from fanwise.report import RunReport
 
-__all__ = ["check_input", "check_new", "check_writable", "replace_text", "stdout_bytes", "terminable", "write_reports"]
+__all__ = [
+    "check_apart",
+    "check_input",
+    "check_new",
+    "check_reports",
+    "check_writable",
+    "replace_text",
+    "stdout_bytes",
+    "terminable",
+    "write_reports",
+]
 
 
 def check_input(path: str, suffixes: Sequence[str]) -> None:
@@ -28,7 +39,8 @@ def check_input(path: str, suffixes: Sequence[str]) -> None:
         return
     _check_suffix(path, suffixes)
     try:
-        open(path, "rb").close()
+        if not stat.S_ISFIFO(os.stat(path).st_mode):  # to open and close a pipe would end its writer
+            open(path, "rb").close()
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}.") from error
 
@@ -54,6 +66,24 @@ def check_writable(*paths: Path | None) -> None:
             open(path, "ab").close()
             if not known:
                 path.unlink()
+
+
+def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read, or twice into one file."""
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is not None:
+            if path.resolve() in taken:
+                raise UsageError(f"{path} is named twice; an output needs a file of its own.")
+            taken.add(path.resolve())
+
+
+def check_reports(options: RunOptions, *others: Path | None) -> None:
+    """Find out before any work that ``--report`` or ``--trace`` cannot be written, or would overwrite another file."""
+    page = options.report
+    files = (page, None if page is None else page.with_suffix(".json"), options.trace)
+    check_apart(others, files)
+    check_writable(*files)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from fanwise import __version__
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import journal_of
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_new, check_writable, terminable, write_reports
+from fanwise.cli._outputs import check_new, check_reports, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.cli.ci import method_names
 from fanwise.errors import UsageError
@@ -130,7 +130,7 @@ def _check_files(options: RunOptions, own: dict[str, Any]) -> Path | None:
     for path, suffixes in ((output, (".csv",)), (own["plot"], (".svg",))):
         if path is not None:
             check_new(path, suffixes, force=options.force)
-    check_writable(options.report, options.trace)
+    check_reports(options, output, own["plot"])
     return output
 
 

@@ -9,8 +9,8 @@ import click
 
 from fanwise.cli._errors import Exit, reason
 from fanwise.cli._options import epilog
-from fanwise.cli._outputs import check_writable, replace_text
-from fanwise.errors import InputError, UsageError
+from fanwise.cli._outputs import check_apart, check_writable, replace_text
+from fanwise.errors import InputError
 
 if TYPE_CHECKING:
     from fanwise.report import RunReport
@@ -36,7 +36,7 @@ def report(file: Path, html: Path | None, trace: Path | None, text: bool, compar
     from fanwise.report import as_text
     from fanwise.report import compare as side_by_side
 
-    _check_apart([file, *([compare] if compare else [])], [html, trace])
+    check_apart([file, *([compare] if compare else [])], [html, trace])
     found, other = _read(file), None if compare is None else _read(compare)
     check_writable(html, trace)
     for path, render in ((html, found.to_html), (trace, found.to_trace)):
@@ -47,16 +47,6 @@ def report(file: Path, html: Path | None, trace: Path | None, text: bool, compar
     if other is not None:
         click.echo(side_by_side(found, other), nl=False)
     return Exit.DONE
-
-
-def _check_apart(inputs: list[Path], outputs: list[Path | None]) -> None:
-    """Refuse to write over what is read, or twice into one file."""
-    taken = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path is not None:
-            if path.resolve() in taken:
-                raise UsageError(f"{path} is named twice; an output needs a file of its own.")
-            taken.add(path.resolve())
 
 
 def _read(path: Path) -> RunReport:

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_writable, terminable, write_reports
+from fanwise.cli._outputs import check_reports, terminable, write_reports
 from fanwise.cli._scan_lists import print_rules, show
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
@@ -73,7 +73,7 @@ def scan(options: RunOptions, **own: Any) -> int:
         options.note(f"fanwise scan: {warning}")
     if own["out"] is None:
         raise UsageError("no --out; give a folder for the results.")
-    check_writable(options.report, options.trace)
+    check_reports(options, *map(Path, (*own["paths"], own["rules"])), own["out"] / "run.json")
     return _Scan(options, own, rules, formats, began).run()
 
 
