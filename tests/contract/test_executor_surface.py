@@ -162,7 +162,7 @@ def test_a_program_does_the_same_with_the_executor_of_the_standard_library(name:
 
 class TestStates:
     @pytest.fixture
-    def gate(self, kind: str, tmp_path: Any) -> Iterator[tuple[Callable[[], Any], Callable[[], None]]]:
+    def gate(self, tmp_path: Any) -> tuple[Callable[[], Any], Callable[[], None]]:
         """A task that runs until it is let go, in threads and in processes."""
         path = str(tmp_path / "gate")
         os.mkfifo(path)
@@ -172,7 +172,7 @@ class TestStates:
             opened.append(os.open(path, os.O_WRONLY))
             os.close(opened.pop())
 
-        yield (lambda: os.close(os.open(path, os.O_RDONLY))), let_go
+        return (lambda: os.close(os.open(path, os.O_RDONLY))), let_go
 
     def test_a_running_future_cannot_be_cancelled_and_a_waiting_one_can(self, kind: str, gate: Any) -> None:
         task, let_go = gate

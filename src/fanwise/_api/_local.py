@@ -36,10 +36,11 @@ class Pace(Protocol):
 
 @dataclass(slots=True)
 class News:
-    """Blocks as (good items, seconds), and items that failed for good."""
+    """Blocks as (good items, seconds), items that failed for good, and (item, attempt) of those tried again."""
 
     blocks: list[tuple[int, float]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    again: list[tuple[int, int]] = field(default_factory=list)
 
 
 class LocalLoop:
@@ -116,8 +117,15 @@ class LocalLoop:
         index = self.at
         self.flush()
         self.first += 1
-        if not self.chances.grant(index, 1, error, self._source.item(index)):
+        if not self._granted(index, 1, error, self._source.item(index)):
             self._give_up(failed_here(error, index, seconds))
+
+    def _granted(self, index: int, attempt: int, error: BaseException, item: Any) -> bool:
+        """Whether the item gets another attempt, of which the report hears."""
+        granted = self.chances.grant(index, attempt, error, item)
+        if granted:
+            self._news.again.append((index, attempt + 1))
+        return granted
 
     def _give_up(self, failed: Failed) -> None:
         self._news.failed.append(failed)
@@ -140,7 +148,7 @@ class LocalLoop:
                 raise
             except BaseException as error:  # noqa: BLE001  # as above
                 seconds = perf_counter() - start
-                if not self.chances.grant(again.index, again.attempt, error, again.item):
+                if not self._granted(again.index, again.attempt, error, again.item):
                     self._give_up(failed_here(error, again.index, seconds, again.attempt))
             else:
                 self._settled.append(Batch(again.index, done, perf_counter() - start, None, again.attempt))

@@ -54,6 +54,8 @@ class Stretch:
             yield told.ChunkDone(
                 self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
             )
+        for index, attempt in self.news.again:
+            yield told.ItemRetried(self.at, index, attempt)
         for failure in failed:
             kind = type(failure.error).__qualname__
             yield told.ItemFailed(self.at, failure.index, kind, message_of(failure.error), failure.traceback)
