@@ -60,8 +60,9 @@ bench: $(VENV)/.all  ## measure against the peers; broken gates fail
 	@$(PIP) --group peers
 	@$(BIN)/python -m benchmarks --gate benchmarks/gates.toml
 
-dist: $(VENV)/.all  ## wheel and sdist
-	@rm -rf dist && $(BIN)/python -m build --quiet && $(BIN)/twine check --strict dist/*
+dist: $(VENV)/.all  ## wheel and sdist, each installed and tried in an empty environment
+	@rm -rf dist && $(BIN)/python -m build --quiet --no-isolation && $(BIN)/twine check --strict dist/*
+	@$(BIN)/python tests/check_dist.py dist
 
 clean:  ## remove everything that was made
 	@rm -rf $(VENV) dist docs/_build demo-report .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """Scanning against a plain loop, and against KP Analysis Toolkit where it is installed.
 
-    python benchmarks/auditscan.py [--data DIR --rules FILE] [--kpat PYTHON] [--rounds N]
+    python -m benchmarks.auditscan [--data DIR --rules FILE] [--kpat PYTHON] [--rounds N]
 
 Whole processes are run in turn, start-up and imports included; the least processor and wall seconds of each count.
 The plain loop is what the toolkit does without its models and its workbook library: every rule that applies
@@ -18,10 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks._rounds import Figure
 from fanwise.workloads import auditscan
 
 SOURCE = Path(auditscan.__file__).parents[3]
@@ -130,6 +131,16 @@ def copies(data: Path, scratch: Path, count: int) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     return folder
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Whole commands against the plain loop on made-up files."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "audit"
+        auditscan.write_samples(data, 20 if quick else 60, kilobytes=200)
+        loop, one, two = race(contestants(data, auditscan.example_rules(), None), 2 if quick else 5, Path(folder))
+        yield Figure("plain loop / scan -p 1, processor time", loop.cpu_s / one.cpu_s)
+        yield Figure("scan -p 1 / scan -p 2, wall time", one.wall_s / two.wall_s)
 
 
 def main() -> None:

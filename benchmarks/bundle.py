@@ -1,4 +1,4 @@
-"""What freezing and attaching cost, as ratios within one run: ``python benchmarks/bundle.py [--megabytes 1000]``.
+"""What freezing and attaching cost, as ratios within one run: ``python -m benchmarks.bundle [--megabytes 1000]``.
 
 Every figure is the minimum of several, taken in turn with what it is compared with.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._rounds import Figure, best_of
 from fanwise import Bundle, _memfd, freeze
 from fanwise.bundle import forget, resolve
 from fanwise.typing import Attachment
@@ -38,12 +39,6 @@ class Row:
     def __str__(self) -> str:
         mark = " " if self.value <= self.goal else "!"
         return f"{mark} {self.measure:<62}{self.value:>10.3f} {self.unit:<8}goal ≤ {self.goal:g}"
-
-
-def interleaved(*actions: Callable[[], float]) -> list[float]:
-    """The least seconds of each action, measured in turn."""
-    rounds = [[action() for action in actions] for _ in range(ROUNDS)]
-    return [min(column) for column in zip(*rounds, strict=True)]
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -69,8 +64,11 @@ def copy_to_shared_map(arrays: dict[str, np.ndarray]) -> None:
 
 
 def freezing(arrays: dict[str, np.ndarray]) -> Row:
-    ours, theirs = interleaved(lambda: timed(lambda: freeze(arrays)), lambda: timed(lambda: copy_to_shared_map(arrays)))
-    return Row("freeze of 4 arrays / numpy.copyto into a new shared map", ours / theirs, 1.5, "×")
+    best = best_of(
+        {"ours": lambda: timed(lambda: freeze(arrays)), "copyto": lambda: timed(lambda: copy_to_shared_map(arrays))},
+        ROUNDS,
+    )
+    return Row("freeze of 4 arrays / numpy.copyto into a new shared map", best["ours"] / best["copyto"], 1.5, "×")
 
 
 class Reader:
@@ -137,12 +135,16 @@ def readers(count: int) -> Iterator[list[Reader]]:
 
 
 def attaching(reader: Reader, small: Bundle, large: Bundle) -> list[Row]:
-    of_small, of_large = interleaved(
-        lambda: reader.ask("attach", small.attachment()), lambda: reader.ask("attach", large.attachment())
+    best = best_of(
+        {
+            "small": lambda: reader.ask("attach", small.attachment()),
+            "large": lambda: reader.ask("attach", large.attachment()),
+        },
+        ROUNDS,
     )
     return [
-        Row("attach and first element: large / 1 MB", of_large / of_small, 2, "×"),
-        Row("attach and first element: large", of_large * 1e3, 5, "ms"),
+        Row("attach and first element: large / 1 MB", best["large"] / best["small"], 2, "×"),
+        Row("attach and first element: large", best["large"] * 1e3, 5, "ms"),
     ]
 
 
@@ -179,15 +181,13 @@ def look_up(bundle: Bundle) -> Row:
         for _ in range(count):
             bundle["part 0"]
 
-    (seconds,) = interleaved(lambda: timed(often))
+    seconds = best_of({"look-up": lambda: timed(often)}, ROUNDS)["look-up"]
     del view
     return Row("look-up of an array view already made", seconds / count * 1e6, 1, "µs")
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1000, help="size of the large bundle (default 1000)")
-    size = parser.parse_args(arguments).megabytes * 1_000_000
+def measure(size: int) -> list[Row]:
+    """All rows, with a large bundle of so many bytes."""
     with readers(2) as pair:
         arrays = four_arrays(size)
         rows = [freezing(arrays)]
@@ -196,6 +196,19 @@ def main(arguments: list[str]) -> int:
             rows += attaching(pair[0], small, large)
             rows += [mention(large), look_up(large)]
             rows += shared(pair, large)
+    return rows
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Every row."""
+    for row in measure(200_000_000 if quick else 1_000_000_000):
+        yield Figure(row.measure, row.value, row.unit)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the large bundle (default 1000)")
+    rows = measure(parser.parse_args(arguments).megabytes * 1_000_000)
     for row in rows:
         print(row)
     return int(any(row.value > row.goal for row in rows))

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter
 from typing import Any
 
 import fanwise
-from benchmarks._rounds import interleaved, spin
+from benchmarks._rounds import Figure, burning, interleaved, spin
 
 SMALL = [
     (1000, 1e-6), (100, 1e-5), (10, 1e-4), (1, 1e-4), (5, 1e-4), (10, 1e-5), (2, 1e-3), (3, 1e-3), (1, 5e-3),
@@ -40,7 +41,7 @@ def never_slower(rounds: int = 20) -> list[dict[str, Any]]:
 
 def large_work(rounds: int = 5) -> dict[str, float]:
     """200 items of 10 ms, cold."""
-    work, items = spin(0.010), list(range(200))
+    work, items = burning(0.010), list(range(200))
     best = interleaved(
         {"loop": lambda: [work(x) for x in items], "fanwise": lambda: fanwise.map(work, items, workers=2)}, rounds
     )
@@ -95,6 +96,22 @@ def interrupt() -> dict[str, Any]:
             "kept": len(error.run.outcomes) if error.run else 0,
         }
     return {}
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """What `gates.toml` holds; the dispatch figures are ratios to the standard library's."""
+    cells = never_slower(5 if quick else 20)
+    beyond = [(row["extra_s"] - max(0.05 * row["loop"], 0.3e-3)) * 1e3 for row in cells]
+    yield Figure("small work beyond what is allowed, worst cell", max(beyond), "ms")
+    yield Figure("200 × 10 ms: loop / map", large_work(2 if quick else 5)["speedup"])
+    each = dispatch(2 if quick else 5)
+    yield Figure("dispatch, chunks of 1: map / Pool.map", each["fanwise, 1"] / each["Pool, 1"])
+    yield Figure(
+        "dispatch, own chunks: map / executor at its best", each["fanwise, auto"] / each["ProcessPoolExecutor, n//8"]
+    )
+    crash = one_crash()
+    yield Figure("one crash in 40 items: results kept", crash["ok"], "")
+    yield Figure("Ctrl-C to the exception", interrupt()["seconds_after_signal"], "s")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks._rounds import interleaved
+from benchmarks._rounds import Figure, interleaved
 from fanwise.workloads.exactci import Status, _kernel, interval, intervals
 from fanwise.workloads.exactci._matrix import tables_of
 
@@ -136,6 +136,16 @@ def real_tables(wheel: str | None) -> Iterator[tuple[str, float | str, str]]:
         "",
     )
     yield "  rows ok, estimate inside, workers started", f"{whole}, {ordered}, {workers}", "True, True, 0"
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Every ratio that could be measured here."""
+    rounds = 2 if quick else 5
+    intervals(random_tables(5, 40, 10), method="blaker", progress="none")
+    for study in (against_the_peer, one_at_a_time, never_slower, over_the_kernel, with_two_workers):
+        for name, value, _ in study(rounds):
+            if not isinstance(value, str):
+                yield Figure(name, value)
 
 
 def main() -> None:

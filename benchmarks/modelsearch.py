@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._rounds import interleaved
+from benchmarks._rounds import Figure, interleaved
 from fanwise.workloads import modelsearch
 from fanwise.workloads.modelsearch._blas import one_thread
 
@@ -146,21 +146,27 @@ def space(folder: Path) -> Iterator[Row]:
     yield f"plan of {plan.count:,} specifications, s", perf_counter() - began, "at most 2"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the pool, one round")
-    quick = parser.parse_args(arguments).quick
+def measure(quick: bool) -> Iterator[Row]:
     variables, rounds = (24, 1) if quick else (50, 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in (
-            workers(folder, variables, rounds),
-            space(folder),
-            against_the_plain_loop(folder, variables, rounds),
-            full(folder, rounds),
-        ):
-            for what, value, goal in part:
-                print(f"{what:<75} {value:>10,.2f}  {goal}", flush=True)
+        yield from workers(folder, variables, rounds)
+        yield from space(folder)
+        yield from against_the_plain_loop(folder, variables, rounds)
+        yield from full(folder, rounds)
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """Every ratio."""
+    for name, value, _ in measure(quick):
+        yield Figure(name.strip(), value, "")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the pool, one round")
+    for what, value, goal in measure(parser.parse_args(arguments).quick):
+        print(f"{what:<75} {value:>10,.2f}  {goal}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Bundle": "fanwise.bundle",
+    "Bundle": "fanwise._api._bundles",
     "Cache": "fanwise.cache",
     "Executor": "fanwise._api.executor",
     "Failed": "fanwise.records.outcomes",
@@ -63,7 +63,7 @@ _HOME = {
     "RunInterrupted": "fanwise.errors",
     "RunReport": "fanwise.report",
     "current_task": "fanwise._task",
-    "freeze": "fanwise.bundle",
+    "freeze": "fanwise._api._bundles",
     "map": "fanwise._api.verbs",
     "run": "fanwise._api.verbs",
     "stream": "fanwise._api.verbs",

@@ -31,7 +31,7 @@ def _digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``840 µs``, ``2.1 ms``, ``0.37 s``, ``6.4 s``, ``3 min 20 s``, ``3 h 05``, ``2 d 4 h``."""
+    """``5.0 ns``, ``840 µs``, ``2.1 ms``, ``0.37 s``, ``6.4 s``, ``3 min 20 s``, ``3 h 05``, ``2 d 4 h``."""
     if seconds >= _HOUR:
         return clock(seconds)
     if seconds >= 99.5:
@@ -40,7 +40,9 @@ def duration(seconds: float) -> str:
         return f"{_digits(seconds)} s"
     if seconds >= 0.000995:
         return f"{_digits(seconds * 1e3)} ms"
-    return f"{_digits(seconds * 1e6)} µs" if seconds > 0 else "0 s"
+    if seconds >= 0.0995e-6:
+        return f"{_digits(seconds * 1e6)} µs"
+    return f"{_digits(seconds * 1e9)} ns" if seconds > 0 else "0 s"
 
 
 def clock(seconds: float) -> str:

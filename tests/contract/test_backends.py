@@ -69,6 +69,10 @@ def double(x: Any) -> Any:
     return x * 2
 
 
+def reciprocal(x: float) -> float:
+    return 1 / x
+
+
 def fail_at_odd(x: int) -> int:
     if x % 2:
         raise ValueError(f"{x} is odd")
@@ -133,6 +137,16 @@ def test_whatever_an_item_raises_is_its_outcome(drive: Callable[..., Driver], er
     assert outcomes[500].error.args == error.args
     assert [i for i, o in outcomes.items() if not o.ok] == [500]
     assert outcomes[999].value == 999
+
+
+def test_a_failure_ends_its_chunk_where_the_run_is_to_stop_at_it(drive: Callable[..., Driver]) -> None:
+    driver = drive(reciprocal, [1, 0, 2, 4], workers=1, stops=True)
+    (worker,) = driver.ready()
+    (chunk,) = chunks_of(4, 4)
+    driver.crew.send(worker, chunk)
+    (returned,) = driver.hear(ChunkReturned)
+    assert (returned.chunk, returned.first) == (chunk.id, 2)
+    assert {index: type(outcome) for index, outcome in driver.outcomes().items()} == {0: Ok, 1: Failed}
 
 
 def test_an_item_knows_its_index_and_attempt(drive: Callable[..., Driver]) -> None:

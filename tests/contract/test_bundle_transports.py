@@ -139,7 +139,7 @@ def test_what_arrived_wrong_is_told_to_the_message_that_mentions_it() -> None:
 
 
 def test_what_a_message_needs_of_a_bundle_is_its_id_and_the_attachment_keeps_it_open() -> None:
-    attachment, (find, arguments) = travelling(market(SEALED))
+    (attachment,), (find, arguments) = travelling(market(SEALED))
     gc.collect()
     assert os.fstat(attachment.fd).st_size == attachment.size
     assert arguments == (attachment.id,)

@@ -332,7 +332,7 @@ def find_token(id: bytes) -> int:
     return ARRIVED[id]
 
 
-def accept(attachment: Attachment) -> None:
+def accept(attachment: Attachment, *, keep: bool) -> None:
     ARRIVED[attachment.id] = attachment.fd
 
 
@@ -350,8 +350,8 @@ def test_attachments_travel_once_per_worker(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(_pickling, "_reduces", {})
     monkeypatch.setattr(_pickling, "_resolvers", [])
-    register_attachment(Token, lambda t: (Attachment(t.id, t.fd, 5), (find_token, (t.id,))))
-    register_resolver(accept)
+    register_attachment(Token, lambda t: ([Attachment(t.id, t.fd, 5)], (find_token, (t.id,))))
+    register_resolver(accept, ARRIVED.pop)
     fd = _memfd.make([b"hello"])
     token = Token(b"0123456789abcdef", fd)
     backend = ProcessBackend(method="fork")

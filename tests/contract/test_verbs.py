@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -244,15 +247,20 @@ def test_an_item_can_ask_which_one_it_is(place: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "place", [{"workers": 1}, {"backend": "thread", "workers": 2}, {"backend": "process", "workers": 2}]
 )
-def test_a_deadline_keeps_what_is_finished(place: dict[str, Any]) -> None:
+def test_a_deadline_keeps_what_is_finished(place: dict[str, Any], tmp_path: Path) -> None:
+    mark = tmp_path / "item 0 was finished"
+    began = time.time()
     with pytest.raises(RunTimeoutError, match=r"longer than deadline=1.5 s") as caught:
-        fanwise.map(wait_until_told, itertools.count(), deadline=1.5, **place)
+        fanwise.map(partial(wait_until_told, mark), itertools.count(), deadline=1.5, **place)
     assert isinstance(caught.value, TimeoutError)
-    assert len(caught.value.run.outcomes) >= 1
+    in_time = mark.exists() and mark.stat().st_mtime < began + 1  # workers of a starved machine may start too late
+    assert len(caught.value.run.outcomes) >= in_time
 
 
-def wait_until_told(item: int) -> int:
+def wait_until_told(mark: Path, item: int) -> int:
     """Item 0 is quick; the others end when the run is to end."""
+    if not item:
+        mark.touch()
     task = fanwise.current_task()
     assert task is not None
     deadline = 1000 if item else 0

@@ -11,6 +11,7 @@ from fanwise import _format
     ("seconds", "said"),
     [
         (0.0, "0 s"),
+        (5e-9, "5.0 ns"),
         (8.4e-7, "0.84 µs"),
         (0.00084, "840 µs"),
         (0.0021, "2.1 ms"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from fanwise._api._cached import reuse_of
 from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for
+from fanwise._api._hiring import Places, asked, begins_here, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
 from fanwise._api._planning import Advice, budget_of
 from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
@@ -63,6 +64,9 @@ class Call:
         if self._journal is not None:
             source = JournaledSource(source, self._journal)
         self._fn = fn
+        self._reuse = reuse_of(fn, options.cache, options.seed)
+        if self._reuse is not None:
+            source = self._reuse.over(source, threads=uses_threads(options))
         self._scene = Scene(
             options=options,
             source=source,
@@ -73,6 +77,8 @@ class Call:
             lookahead=lookahead,
             streaming=streaming,
         )
+        if self._reuse is not None:
+            self._scene.story.cache = self._reuse.facts
         self._settled: list[Settled] = []
         self._ending: Ending | None = None
         self._here: HereStage | None = None
@@ -86,6 +92,8 @@ class Call:
         """Run everything, and raise what the loop would have raised."""
         for _ in self._stages():
             pass
+        if self._scene.story.watched:
+            self._report()
         self._conclude()
 
     def flow(self) -> Iterator[Any]:
@@ -130,23 +138,38 @@ class Call:
         scene, options = self._scene, self._scene.options
         terms = None
         if begins_here(options):
-            advice = Advice(self._fn, scene.source, options) if may_fan_out(options, scene.source.total) else None
-            call = bind(self._fn, options.seed)
-            here = self._here = HereStage(scene, JournaledFn(call, self._journal) if self._journal else call, advice)
+            fn, reuse = self._fn, self._reuse
+            known = fn if reuse is None else reuse.fn
+            advice = Advice(known, scene.source, options) if may_fan_out(options, scene.source.total) else None
+            call = bind(fn, options.seed) if reuse is None else reuse.here(journaled=self._journal is not None)
+            call = JournaledFn(call, self._journal) if self._journal else call
+            here = self._here = HereStage(scene, call, advice, reuse)
             yield from here.steps()
             self._ending = here.ending
             if here.fan_out is not None:
                 first = here.loop.at
                 scene.source.reclaim(first)
-                terms = Terms(here.fan_out.workers, first, here.fan_out.cost_s, here_allowed=True)
+                cost = here.fan_out.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
+                learn = None if advice is None else advice.learn_start
+                terms = Terms(here.fan_out.workers, first, cost, here_allowed=True, learn_start=learn)
         else:
             workers, _, _ = budget_of(options, HostResources())
             terms = Terms(workers)
             scene.story.decide(asked(options, scene.source.total, workers))
         if terms is not None:
-            crewed = self._crewed = CrewStage(scene, self._fn, places_for(options), terms)
+            crewed = self._crewed = CrewStage(scene, self._fn, self._hire(terms), terms, self._reuse)
             yield from crewed.steps()
             self._ending = crewed.ending
+
+    def _hire(self, terms: Terms) -> Places:
+        """Where the rest runs; the story hears how many workers that can keep busy."""
+        options, total = self._scene.options, self._scene.source.total
+        places = places_for(options)
+        most = [terms.workers] if options.executor is None else [terms.workers, options.executor.workers]
+        if total is not None:
+            most.append(max(1, total - terms.first))
+        self._scene.story.hired(places.backend.name, min(most))
+        return places
 
     def _fresh(self) -> Iterator[Any]:
         """What became final since the last call, one by one."""

@@ -1,56 +1,50 @@
-"""Which function a journal belongs to: its code, defaults, closure and bound arguments, not its address."""
+"""Which function a journal belongs to: its code, what that reaches, and its data; not its address."""
 
 from __future__ import annotations
 
+import dis
 import pickle
-import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from hashlib import blake2b
 from types import CodeType
 from typing import Any
 
+from fanwise.cache import code_digest
+
 __all__ = ["fingerprint"]
+
+_LOADS = {"LOAD_GLOBAL", "LOAD_DEREF"}
+_CHANGERS = frozenset(
+    {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove"}
+    | {"setdefault", "update"}
+)
 
 
 def fingerprint(fn: Callable[..., Any]) -> str:
-    """32 hexadecimal digits that change when the function would compute something else, as far as its own code shows."""
-    digest = blake2b(f"{sys.version_info[:2]}".encode(), digest_size=16)
-    for part in _parts(fn):
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    """32 hexadecimal digits that change when the function, or a function of the project that it calls, is another one.
+
+    As the keys of a cache, with two exceptions: data without a stable key count by their pickle, or by their type; and
+    what the function itself writes to, such as a list of what it has done, does not count, or no run could go on.
+    """
+    code = getattr(getattr(fn, "func", fn), "__code__", None)
+    return code_digest(fn, _content, frozenset(_written(code)) if isinstance(code, CodeType) else ()).hex()
 
 
-def _parts(fn: Any) -> Iterator[bytes]:
-    if isinstance(fn, partial):
-        yield from _parts(fn.func)
-        yield from map(_data, (fn.args, sorted(fn.keywords.items())))
-        return
-    yield f"{getattr(fn, '__module__', '')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
-    code = getattr(fn, "__code__", None)
-    if not isinstance(code, CodeType):
-        owner = getattr(fn, "__self__", fn if not isinstance(fn, type) else None)
-        yield _data(owner) if not callable(owner) or not hasattr(owner, "__name__") else b""
-        return
-    yield from _of_code(code)
-    yield from map(_data, (fn.__defaults__, fn.__kwdefaults__))
-    for cell in fn.__closure__ or ():
-        yield _data(cell.cell_contents)
-
-
-def _of_code(code: CodeType) -> Iterator[bytes]:
-    yield code.co_code
-    yield repr((code.co_names, code.co_varnames)).encode()
+def _written(code: CodeType) -> Iterator[str]:
+    """Globals and closure variables that the code rebinds or changes, as far as one can see: ``ran.append(x)``."""
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    for (name, at), (op, what), (then, _) in zip(steps, steps[1:], [*steps[2:], ("", "")], strict=False):
+        if name in {"STORE_GLOBAL", "STORE_DEREF"}:
+            yield at
+        elif name in _LOADS:
+            is_item = op.startswith("LOAD") and then in {"STORE_SUBSCR", "DELETE_SUBSCR", "COPY"}
+            if is_item or (op in {"LOAD_METHOD", "LOAD_ATTR"} and what in _CHANGERS):
+                yield at
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _of_code(constant)
-        else:
-            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant).encode()
+            yield from _written(constant)
 
 
-def _data(value: Any) -> bytes:
-    """A value by content; what cannot be pickled by its type."""
+def _content(value: Any) -> bytes:
     try:
         return pickle.dumps(value, 5)
     except (pickle.PicklingError, TypeError, AttributeError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fanwise._api import _endings
 from fanwise._api._again import SecondChances
+from fanwise._api._cached import Reuse
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace
@@ -27,7 +28,9 @@ _STREAM_BLOCK = 1024
 class HereStage:
     """Runs the loop block by block. Afterwards either ``ending`` or ``fan_out`` is set."""
 
-    def __init__(self, scene: Scene, fn: Callable[[Any], Any], advice: Advice | None) -> None:
+    def __init__(
+        self, scene: Scene, fn: Callable[[Any], Any], advice: Advice | None, reuse: Reuse | None = None
+    ) -> None:
         options = scene.options
         self.ending: Ending | None = None
         self.fan_out: FanOut | None = None
@@ -38,6 +41,7 @@ class HereStage:
         most = 1 if isinstance(fn, JournaledFn) else (scene.lookahead or _STREAM_BLOCK) if scene.streaming else None
         self._pace = pace if most is None else CappedPace(pace, most)
         self._journaled = fn if isinstance(fn, JournaledFn) else None
+        self._reuse = reuse
         self._look_at = _LOOK_EVERY_S
         self._terminate = TerminateAsInterrupt()
 
@@ -92,7 +96,8 @@ class HereStage:
         self._tell()
 
     def _tell(self) -> None:
-        self._scene.story.stretch(self.loop, self._journaled.resumed() if self._journaled else ())
+        resumed = self._journaled.resumed() if self._journaled else ()
+        self._scene.story.stretch(self.loop, resumed, self._reuse.hits() if self._reuse else ())
 
     def take(self) -> list[Settled]:
         """What became final since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from fanwise._api._options import Options
     from fanwise.typing import Backend
 
-__all__ = ["Places", "asked", "begins_here", "may_fan_out", "places_for"]
+__all__ = ["Places", "asked", "begins_here", "may_fan_out", "places_for", "prepare_bundles", "uses_threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,15 @@ def may_fan_out(options: Options, total: int | None) -> bool:
     return options.backend == "auto" and options.workers != 1 and (total is None or total > 1)
 
 
+def prepare_bundles() -> None:
+    """Let bundles travel as descriptors, those too that were not made by the public names."""
+    if "fanwise.bundle" in sys.modules:
+        import fanwise._api._bundles  # noqa: F401  # registers itself
+
+
 def places_for(options: Options) -> Places:
     """The backend of a call that needs workers."""
+    prepare_bundles()
     if options.executor is not None:
         return Places(options.executor.places(), owned=False)
     if not isinstance(options.backend, str):
@@ -54,9 +62,14 @@ def places_for(options: Options) -> Places:
     return Places(ProcessBackend(), owned=True)
 
 
+def uses_threads(options: Options) -> bool:
+    """Whether workers are threads of this process."""
+    return options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread")
+
+
 def asked(options: Options, total: int | None, workers: int) -> Decision:
     """The decision of a call that was told where to run."""
-    if options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread"):
+    if uses_threads(options):
         return decide("threads.asked", {"workers": workers})
     why = (
         "timeout was given"

@@ -17,6 +17,17 @@ from fanwise._api._source import Source
 from fanwise._format import traceback_of
 from fanwise.records.outcomes import Batch, Failed, Settled
 
+try:
+    from resource import RUSAGE_SELF, getrusage
+except ImportError:  # Windows does not count it: anything may have waited
+    _waits = perf_counter
+else:
+
+    def _waits() -> float:
+        """How often this process gave up a processor."""
+        return getrusage(RUSAGE_SELF).ru_nvcsw
+
+
 __all__ = ["Fn", "LocalLoop", "News", "Pace", "failed_here"]
 
 _CPU_FROM_S = 3e-4  # the processor clock of all threads costs about 0.5 µs: read around blocks as long as this
@@ -34,13 +45,32 @@ class Pace(Protocol):
         """What the block cost."""
 
 
+class CoreClock:
+    """Time that this process wanted a processor for since the clock was made.
+
+    Without a core free, plain work takes longer than its processor time, as waiting does. The two differ in this: who
+    waits gives up the processor himself.
+    """
+
+    __slots__ = ("_cpu", "_waits")
+
+    def __init__(self) -> None:
+        self._waits = _waits()
+        self._cpu = process_time()
+
+    def wanted(self, wall_s: float) -> float:
+        """Seconds on processors; of work that never waited, no less than the clock on the wall says."""
+        cpu = process_time() - self._cpu
+        return cpu if _waits() > self._waits else max(cpu, wall_s)
+
+
 @dataclass(slots=True)
 class News:
-    """Blocks as (good items, seconds), items that failed for good, and (item, attempt) of those tried again."""
+    """Blocks as (good items, seconds), items that failed for good, and next attempts as (item, attempt)."""
 
     blocks: list[tuple[int, float]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
-    again: list[tuple[int, int]] = field(default_factory=list)
+    retried: list[tuple[int, int]] = field(default_factory=list)
 
 
 class LocalLoop:
@@ -84,7 +114,7 @@ class LocalLoop:
         items, drawing = self._source.block(self.first + before, pace.block())
         place = _task.enter(_task.Place(self.first, values, 1, None, self._interrupted))
         error: BaseException | None = None
-        cpu: float | None = process_time() if self._last_s > _CPU_FROM_S else None
+        clock = CoreClock() if self._last_s > _CPU_FROM_S else None
         start = perf_counter()
         try:
             values.extend(map(self._fn, items))
@@ -99,8 +129,7 @@ class LocalLoop:
             _task.leave(place)
         self.busy_s += wall
         self._news.blocks.append((got, wall))
-        if cpu is not None:
-            cpu = process_time() - cpu
+        cpu = None if clock is None else clock.wanted(wall)
         if error is None and got == drawing.count:
             self.ended, self.source_error = drawing.ended, drawing.error
             if got:
@@ -117,15 +146,14 @@ class LocalLoop:
         index = self.at
         self.flush()
         self.first += 1
-        if not self._granted(index, 1, error, self._source.item(index)):
-            self._give_up(failed_here(error, index, seconds))
+        self._decide(failed_here(error, index, seconds), error, self._source.item(index))
 
-    def _granted(self, index: int, attempt: int, error: BaseException, item: Any) -> bool:
-        """Whether the item gets another attempt, of which the report hears."""
-        granted = self.chances.grant(index, attempt, error, item)
-        if granted:
-            self._news.again.append((index, attempt + 1))
-        return granted
+    def _decide(self, failed: Failed, error: BaseException, item: Any) -> None:
+        """Another attempt, or the end of an item."""
+        if self.chances.grant(failed.index, failed.attempts, error, item):
+            self._news.retried.append((failed.index, failed.attempts + 1))
+        else:
+            self._give_up(failed)
 
     def _give_up(self, failed: Failed) -> None:
         self._news.failed.append(failed)
@@ -148,8 +176,7 @@ class LocalLoop:
                 raise
             except BaseException as error:  # noqa: BLE001  # as above
                 seconds = perf_counter() - start
-                if not self._granted(again.index, again.attempt, error, again.item):
-                    self._give_up(failed_here(error, again.index, seconds, again.attempt))
+                self._decide(failed_here(error, again.index, seconds, again.attempt), error, again.item)
             else:
                 self._settled.append(Batch(again.index, done, perf_counter() - start, None, again.attempt))
                 self._news.blocks.append((1, perf_counter() - start))

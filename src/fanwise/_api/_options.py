@@ -15,6 +15,7 @@ from fanwise.typing import Retry
 
 if TYPE_CHECKING:
     from fanwise._api.executor import Executor
+    from fanwise.cache import Cache
     from fanwise.typing import Backend, Progress
 
 __all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "read_options", "whole_number"]
@@ -40,6 +41,7 @@ class Options:
     seed: int | None
     progress: str | Progress
     resume: Any
+    cache: Cache | None = None
 
     @property
     def in_workers_only(self) -> bool:
@@ -81,7 +83,6 @@ def read_options(**given: Any) -> Options:
         Starts with the name of the parameter, says what it must be and what it is.
     """
     workers = whole_number("workers", given["workers"], none=True)
-    _refuse_cache(given["cache"])
     executor = given["executor"]
     backend = _backend(given["backend"])
     timeout = _seconds("timeout", given["timeout"])
@@ -102,6 +103,7 @@ def read_options(**given: Any) -> Options:
         seed=_seed(given["seed"]),
         progress=_progress(given["progress"]),
         resume=_path("resume", given["resume"]),
+        cache=_cache(given["cache"]),
     )
 
 
@@ -115,11 +117,16 @@ def whole_number(name: str, value: Any, *, none: bool = False, least: int = 1) -
     return value.__index__()
 
 
-def _refuse_cache(value: Any) -> None:
-    if value is not None:
-        raise UsageError(
-            f"cache: this version keeps no results between calls (got {type(value).__name__}); leave it out"
-        )
+def _cache(value: Any) -> Cache | None:
+    if value is None:
+        return None
+    from fanwise.cache import Cache
+
+    if not isinstance(value, Cache):
+        raise UsageTypeError(f"cache must be a fanwise.Cache or None, got {type(value).__name__}")
+    if value.closed:
+        raise UsageValueError("cache: this cache is closed")
+    return value
 
 
 def _seconds(name: str, value: Any) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fanwise._api._fingerprint import fingerprint
-from fanwise._api._source import Drawing, Source
+from fanwise._api._source import Drawing, Handed, Source
 from fanwise._api._story import label_of
 from fanwise._task import current_task
 from fanwise.engine._journal import Header, Journal
@@ -114,12 +114,12 @@ class JournaledSource:
     def release(self, first: int) -> None:
         self._source.release(first)
 
-    def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Handed]:
         return self._source.block(first, size)
 
     def item(self, index: int) -> Any:
         return self._source.item(index)
 
-    def reclaim(self, first: int) -> None:
+    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
         self._drawn = first
-        self._source.reclaim(first)
+        self._source.reclaim(first, unused)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 from fanwise.records.outcomes import Settled
 
-__all__ = ["Drawing", "IteratorSource", "SequenceSource", "Source", "source_of"]
+__all__ = ["Drawing", "Handed", "IteratorSource", "SequenceSource", "Source", "source_of"]
 
 _BUILT_IN = (list, tuple, range, str, bytes, bytearray, array.array)
 _LOOPS = {(kind.__iter__, kind.__getitem__) for kind in _BUILT_IN}
@@ -25,12 +25,32 @@ _LOOPS = {(kind.__iter__, kind.__getitem__) for kind in _BUILT_IN}
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What one draw brought: how many items, whether that was the end, what the input raised, what is known already."""
+    """What one draw brought: how many items, whether that was the end, what the input raised, what is known already.
+
+    ``known`` is what a journal has, ``cached`` what a cache has.
+    """
 
     count: int
     ended: bool
     error: BaseException | None = None
     known: tuple[Settled, ...] = ()
+    cached: tuple[Settled, ...] = ()
+
+
+class Handed(Protocol):
+    """What a block held, looked at after the block was run."""
+
+    @property
+    def count(self) -> int:
+        """How many items."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether that was the end."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the input raised."""
 
 
 class Source(Protocol):
@@ -57,14 +77,14 @@ class Source(Protocol):
     def release(self, first: int) -> None:
         """Forget the items before ``first``."""
 
-    def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Handed]:
         """The next items for the loop in the calling process, which takes them in order and once."""
 
     def item(self, index: int) -> Any:
         """An item of the last block."""
 
-    def reclaim(self, first: int) -> None:
-        """The loop is over before item ``first``: from there on items are drawn."""
+    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
+        """The loop is over before item ``first``: from there on items are drawn, those that it gives back first."""
 
 
 class SequenceSource:
@@ -97,7 +117,7 @@ class SequenceSource:
     def item(self, index: int) -> Any:
         return self._items[index]
 
-    def reclaim(self, first: int) -> None:
+    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
         """Nothing to put back."""
 
     def block(self, first: int, size: int) -> tuple[Iterable[Any], Drawing]:
@@ -159,9 +179,9 @@ class IteratorSource:
     def item(self, index: int) -> Any:
         return self._block[index - self._first]
 
-    def reclaim(self, first: int) -> None:
+    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
         """Put back what the loop was handed and did not run: it will be drawn again."""
-        left = [*self._handed_out, *self._window]
+        left = [*unused, *self._handed_out, *self._window]
         self._handed_out = iter(())
         self._window.clear()
         self._first = first

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
 from fanwise._api._endings import Ending
+from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
+from fanwise._api._options import LOCAL_BACKENDS
 from fanwise._format import message_of
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
-from fanwise.records.costs import of_blocks
+from fanwise.records.costs import of_blocks, without
 from fanwise.records.scheduling import HERE, Command, Event
 from fanwise.report import ReportBuilder, RunFacts
 
@@ -40,10 +43,15 @@ class Stretch:
     first: int
     news: News
     resumed: tuple[int, ...] = ()
+    cached: tuple[tuple[int, int], ...] = ()
 
     def events(self) -> Iterator[RunEvent]:
-        """One for the stretch, and one for each item that failed."""
+        """One for the stretch, and one for each item that failed or is tried again."""
         blocks, failed = self.news.blocks, self.news.failed
+        if self.cached:
+            blocks, hits = without(self.cached, self.first, blocks)
+            for first, count, wall in hits:
+                yield told.ChunkDone(self.at, HERE, first, count, ok=count, cached=count, cache=wall)
         for index in self.resumed:
             yield told.ChunkDone(self.at, HERE, index, 1, ok=1, resumed=1)
         items = sum(count for count, _ in blocks) - len(self.resumed)
@@ -54,11 +62,12 @@ class Stretch:
             yield told.ChunkDone(
                 self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
             )
-        for index, attempt in self.news.again:
+        for index, attempt in self.news.retried:
             yield told.ItemRetried(self.at, index, attempt)
         for failure in failed:
             kind = type(failure.error).__qualname__
-            yield told.ItemFailed(self.at, failure.index, kind, message_of(failure.error), failure.traceback)
+            said = message_of(failure.error)
+            yield told.ItemFailed(self.at, failure.index, kind, said, failure.traceback, attempts=failure.attempts)
 
 
 class Story:
@@ -82,9 +91,18 @@ class Story:
         self._progress: Guard | None = None
         self._next_item = 0
         self._report: RunReport | None = None
+        self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+        self._load = load_now()
+        self._crew: tuple[str, int] | None = None
+        self._known: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Story of {self._label}, {len(self._early)} events at hand>"
+
+    @property
+    def watched(self) -> bool:
+        """Whether a display is open, or an object of the caller waits for the report."""
+        return self._progress is not None or not isinstance(self._asked, str)
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event, and pass it on to the display."""
@@ -98,6 +116,14 @@ class Story:
             self._telemetry = Telemetry(self.began)
         for happened in self._telemetry.hear(event, commands):
             self.tell(happened)
+
+    def hired(self, backend: str, workers: int) -> None:
+        """Items are sent to so many workers of a backend."""
+        self._crew = backend, workers
+
+    def know(self, **facts: Any) -> None:
+        """What only its owner can say of the run: fields of `RunFacts` such as ``cache``, ``bundles``, ``warnings``."""
+        self._known.update(facts)
 
     def tick(self, now: float) -> float | None:
         """Time has passed: begin to show progress, or redraw it; the answer is when to come again."""
@@ -115,9 +141,9 @@ class Story:
         """A decision of the plan."""
         self.tell(told.Planned(self._at(), decision.code, decision.text, decision.facts, item))
 
-    def stretch(self, loop: LocalLoop, resumed: Sequence[int] = ()) -> None:
+    def stretch(self, loop: LocalLoop, resumed: Sequence[int] = (), cached: Sequence[tuple[int, int]] = ()) -> None:
         """What was run in the calling process since the last call; looked at only if somebody does."""
-        stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed))
+        stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed), tuple(cached))
         self._next_item = loop.at
         self._early.append(stretch)
         if self._progress is not None:
@@ -134,7 +160,7 @@ class Story:
                 if closing is not None:
                     self.decide(closing())
                 self.tell(told.RunEnded(self._at(), ending.reported))
-            if self._progress is None and not isinstance(self._asked, str):
+            if self._progress is None and self.watched:
                 self._show()
             self._flush()
             self._report = self._fold()
@@ -152,8 +178,22 @@ class Story:
                     self._progress.on(event)
 
     def _fold(self) -> RunReport:
-        facts = RunFacts(function=self._name, started_at=self._wall_began, options=self._options.described())
-        return self._builder.finish(self._at(), facts)
+        return self._builder.finish(self._at(), RunFacts(**self._facts() | self._known))
+
+    def _facts(self) -> dict[str, Any]:
+        """What this call knows of itself."""
+        name, workers = self._crew or ("", None)
+        resume = self._options.resume
+        return {
+            "function": self._name,
+            "started_at": self._wall_began,
+            "backend": "" if name in LOCAL_BACKENDS else name,
+            "workers": workers,
+            "resumed_from": None if resume is None else os.fspath(resume),
+            "options": self._options.described(),
+            "cache": self.cache(),
+            "host": partial(host_facts, self._load, workers if name == "process" else None),
+        }
 
     def _show(self) -> None:
         """Begin to show progress, with what has happened so far."""

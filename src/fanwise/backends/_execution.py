@@ -20,7 +20,19 @@ from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import ChunkStats
 
-__all__ = ["FLUSH_S", "Failure", "Function", "Streak", "Tally", "Watch", "bin_of", "bind", "execute", "run_block"]
+__all__ = [
+    "FLUSH_S",
+    "Failure",
+    "Function",
+    "Streak",
+    "Tally",
+    "Watch",
+    "bin_of",
+    "bind",
+    "execute",
+    "generator_of",
+    "run_block",
+]
 
 FLUSH_S = 0.05
 _SHORT_S = 20e-6
@@ -31,12 +43,16 @@ bin_of = partial(bisect_right, [bin_bounds(index)[0] for index in range(1, BINS)
 
 @dataclass(slots=True)
 class Function:
-    """What is called for each item, and what has been learnt about its cost (seconds an item, None: nothing yet)."""
+    """What is called for each item, and what has been learnt about its cost (seconds an item, None: nothing yet).
+
+    ``stops``: a failure ends a chunk, and its other items are given back unstarted.
+    """
 
     call: Callable[[Any], Any]
     single: bool = False
     capture: bool = False
     isolate: bool = False
+    stops: bool = False
     cost: float | None = None
 
     def block(self, left: int) -> int:
@@ -48,6 +64,11 @@ class Function:
     def learn(self, seconds: float) -> None:
         """Take in what an item cost just now."""
         self.cost = seconds if self.cost is None else 0.5 * (self.cost + seconds)
+
+    def counts(self) -> tuple[float, ...]:
+        """What the function itself has counted since the last time it was asked, if it counts."""
+        account = getattr(self.call, "__fanwise_account__", None)
+        return () if account is None else account()
 
 
 class Streak:
@@ -133,6 +154,8 @@ def execute(function: Function, items: Sequence[Any], first: int, watch: Watch) 
                 if error is not None:
                     yield Failure(index, error, mean)
                     index += 1
+                    if function.stops:
+                        return
                 streak = Streak(index)
                 enter(watch.begin(streak))
                 ended = opened = monotonic()
@@ -165,14 +188,16 @@ def run_block(
 class Tally:
     """Adds up what the items of one chunk cost."""
 
-    __slots__ = ("_spans",)
+    __slots__ = ("_spans", "failed")
 
     def __init__(self) -> None:
+        self.failed = False
         self._spans: list[tuple[int, list[float], list[tuple[int, int]]]] = []  # first, seconds, blocks
 
     def add(self, settled: Streak | Failure) -> None:
         """Count a streak or a failure."""
         if isinstance(settled, Failure):
+            self.failed = True
             self._spans.append((settled.index, [settled.seconds], []))
         else:
             self._spans.append((settled.first, settled.seconds, settled.blocks))
@@ -190,7 +215,14 @@ class Tally:
         _, seconds, blocks = self._spans[0]
         return len(seconds) == 1 or (len(blocks) == 1 and blocks[0] == (0, len(seconds)))
 
-    def stats(self, *, cpu: float, codec: float = 0.0, sizes: tuple[int, int, int] = (0, 0, 0)) -> ChunkStats:
+    def stats(
+        self,
+        *,
+        cpu: float,
+        codec: float = 0.0,
+        sizes: tuple[int, int, int] = (0, 0, 0),
+        counts: tuple[float, ...] = (),
+    ) -> ChunkStats:
         """What was counted, together with what was measured; ``sizes``: bytes in, bytes out, resident."""
         bins: Counter[int] = Counter()
         slowest: list[tuple[float, int]] = []
@@ -203,7 +235,7 @@ class Tally:
             slowest = sorted([*slowest, *costs], reverse=True)[:_SLOWEST]
         top = tuple([(index, cost) for cost, index in slowest])
         least = min([min(seconds) for _, seconds, _ in self._spans if seconds], default=None)
-        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least)
+        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least, counts)
 
 
 def _outside(blocks: Sequence[tuple[int, int]], end: int) -> list[int]:
@@ -222,8 +254,12 @@ def bind(fn: Callable[..., Any], seed: int | None) -> Callable[[Any], Any]:
 
 
 def _call_seeded(fn: Callable[..., Any], seed: int, item: Any) -> Any:
+    task = current_task()
+    return fn(item, rng=generator_of(seed, task.index if task is not None else 0))
+
+
+def generator_of(seed: int, index: int) -> Any:
+    """The generator that an item is given."""
     from numpy.random import PCG64, Generator, SeedSequence
 
-    task = current_task()
-    index = task.index if task is not None else 0
-    return fn(item, rng=Generator(PCG64(SeedSequence(seed, spawn_key=(index,)))))
+    return Generator(PCG64(SeedSequence(seed, spawn_key=(index,))))

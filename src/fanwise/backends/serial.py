@@ -51,7 +51,7 @@ class SerialCrew:
     caught = (Exception, SystemExit)
 
     def __init__(self, work: Work, clock: Clock) -> None:
-        self._function = Function(bind(work.fn, work.seed), single=work.single)
+        self._function = Function(bind(work.fn, work.seed), single=work.single, stops=work.stops)
         self._take = work.take
         self._clock = clock
         self._numbers = count(1)

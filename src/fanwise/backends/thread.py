@@ -155,7 +155,7 @@ class _Worker:
         self.prepare: Callable[[], object] | None = None
         self.thread = threading.Thread(target=self._serve, name=f"fanwise-worker-{number}", daemon=True)
         self._number = number
-        self._function = Function(bind(work.fn, work.seed), single=work.single)
+        self._function = Function(bind(work.fn, work.seed), single=work.single, stops=work.stops)
         self._take = work.take
         self._clock = clock
         self._news = news

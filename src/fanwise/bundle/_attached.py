@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fanwise import _memfd
+from fanwise._owners import know_owner
 from fanwise.bundle._bundle import SEALED_BIT, TRUST_BIT, VERIFY_BIT, Bundle
 from fanwise.bundle._reader import Reader
 from fanwise.bundle._segments import Segment
@@ -50,9 +51,20 @@ def handle_of(bundle: Bundle) -> Handle:
     return Handle(pid, _started(pid), segment.descriptor(), bundle.id, segment.size, bundle.name)
 
 
-def travelling(bundle: Bundle) -> tuple[Attachment, tuple[Callable[[bytes], Bundle], tuple[bytes]]]:
-    """What a message needs to carry a bundle: the attachment beside it, and how to pickle the mention of it."""
-    return bundle.attachment(), (mentioned, (bundle.id,))
+def travelling(bundle: Bundle) -> tuple[list[Attachment], tuple[Callable[..., Bundle], tuple[bytes, ...]]]:
+    """What a message needs to carry a bundle: the attachments beside it, and how to pickle the mention of it.
+
+    Bundles inside it travel too: the process that holds them may have let go of them by the time they are read.
+    """
+    attachments = [part.attachment() for part in _family(bundle)]
+    return attachments, (mentioned, tuple(attachment.id for attachment in attachments))
+
+
+def _family(bundle: Bundle) -> Iterator[Bundle]:
+    yield bundle
+    for inside in bundle.companions:
+        if not inside.closed:
+            yield from _family(inside)
 
 
 def accept(attachment: Attachment, *, keep: bool = True) -> None:
@@ -74,14 +86,21 @@ def accept(attachment: Attachment, *, keep: bool = True) -> None:
             TABLE.arrived[attachment.id] = error
 
 
-def mentioned(id: bytes) -> Bundle:
-    """The bundle that a message mentions.
+def mentioned(id: bytes, *inside: bytes) -> Bundle:
+    """The bundle that a message mentions, which holds those ``inside`` it as long as it lives.
 
     Raises
     ------
     BundleError
         If the bundle is not here and no descriptor came, or what came is not that bundle, whole and unchangeable.
     """
+    companions = [mentioned(part) for part in inside]
+    bundle = _mentioned(id)
+    bundle.companions = bundle.companions or companions
+    return bundle
+
+
+def _mentioned(id: bytes) -> Bundle:
     with TABLE.lock:
         arrived = TABLE.arrived.get(id)
         if isinstance(arrived, BundleError):
@@ -214,3 +233,6 @@ def _check(fd: int, size: int, where: str, *, sealed: bool) -> None:
 def over(image: memoryview, name: str | None, *, trust: bool) -> Bundle:
     """A bundle whose segment is part of another's. Its checksum is that of the entry, which has been compared."""
     return Bundle(Reader(Segment(image), called(name), trust=trust, verify=False), usual(), name=name)
+
+
+know_owner(owner_of)

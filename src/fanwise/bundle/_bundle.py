@@ -263,8 +263,12 @@ class Bundle(Mapping[str, Any]):
         return Attachment(self.id, self._transport.offer(segment), segment.size, owner=self)
 
     def when_closed(self, listener: Callable[[bytes], object]) -> None:
-        """Call ``listener(id)`` once, when this bundle is closed or collected: workers are then told to forget it."""
-        self._listeners.append(listener)
+        """Call ``listener(id)`` once, when this bundle is closed or collected: workers are then told to forget it.
+
+        A listener that is told already is not told twice.
+        """
+        if listener not in self._listeners:
+            self._listeners.append(listener)
 
     def __reduce__(self) -> tuple[Callable[..., Bundle], tuple[Any, ...]]:
         from fanwise.bundle import _attached

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fanwise.cache._cache import Cache
+from fanwise.cache._code_keys import code_digest
 from fanwise.cache._codecs import Codec
 from fanwise.cache._keys import Key
 from fanwise.cache._memoize import Memoized
@@ -20,4 +21,5 @@ __all__ = [
     "Memoized",
     "PruneReport",
     "VerifyReport",
+    "code_digest",
 ]

@@ -6,16 +6,17 @@ memory's own key and its place in it, so that gigabytes are not hashed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fanwise._owners import owner_of
 from fanwise.cache._hashing import Buffer
 from fanwise.cache._keys import Code, Encoded, Handler, Node, Unkeyable, extension, name_of, u64
 from fanwise.cache._plain_keys import BASES, is_code, is_wrapper
 
-__all__ = ["array_handler", "frozen_owner", "is_frozen", "know_owner", "raw_bytes"]
+__all__ = ["array_handler", "frozen_owner", "is_frozen", "raw_bytes"]
 
 
 def array_handler(cls: type) -> Handler | None:
@@ -79,21 +80,6 @@ def raw_bytes(value: np.ndarray[Any, Any]) -> Buffer:
     return flat.view(np.uint8).data
 
 
-def know_owner(recognise: Callable[[object], object | None]) -> None:
-    """Have arrays over frozen memory known by its key instead of their bytes.
-
-    Parameters
-    ----------
-    recognise : callable
-        Given the object at the end of an array's chain of bases (a map of memory), it returns what stands for it, an
-        object with ``__fanwise_key__``, or None. The memory must never change.
-    """
-    _recognisers.append(recognise)
-
-
-_recognisers: list[Callable[[object], object | None]] = []
-
-
 def frozen_owner(value: np.ndarray[Any, Any]) -> tuple[Any, Any] | None:
     """The buffer that an array is a view of, and what stands for it; None for ordinary memory."""
     base: Any = value.base
@@ -101,11 +87,8 @@ def frozen_owner(value: np.ndarray[Any, Any]) -> tuple[Any, Any] | None:
         base = base.obj if isinstance(base, memoryview) else base.base
     if base is None or isinstance(base, bytes):
         return None
-    for recognise in _recognisers:
-        owner = recognise(base)
-        if owner is not None:
-            return base, owner
-    return None
+    owner = owner_of(base)
+    return None if owner is None else (base, owner)
 
 
 def _view(value: np.ndarray[Any, Any], memory: Any, owner: Any) -> Node:

@@ -87,7 +87,13 @@ def mark_of(thing: Any) -> Any:
 class Ledger:
     """What has been met on the walk: numbers of code, facts for the digest, and what must be watched."""
 
-    def __init__(self, subject: str, ignored: Collection[str], step_for: Callable[[Any], Step | None]) -> None:
+    def __init__(
+        self,
+        subject: str,
+        ignored: Collection[str],
+        step_for: Callable[[Any], Step | None],
+        otherwise: Callable[[Any], bytes] | None = None,
+    ) -> None:
         self.subject = subject
         self.ignored = frozenset(ignored)
         self.encoder = Encoder(code=self.token, note=self.note)
@@ -96,6 +102,7 @@ class Ledger:
         self.cells: list[tuple[types.CellType, Any, str]] = []
         self.classes: list[ClassWatch] = []
         self._step_for = step_for
+        self._otherwise = otherwise
         self._numbers: dict[Any, bytes] = {}
         self._alive: list[Any] = []
         self._todo: deque[tuple[Step, Any]] = deque()
@@ -173,7 +180,10 @@ class Ledger:
         try:
             digest = self.encoder.digest(b"", (value,))
         except Unkeyable as error:
-            raise UsageTypeError(self._refusal(error, value, label)) from None
+            if self._otherwise is None:
+                raise UsageTypeError(self._refusal(error, value, label)) from None
+            self.put(label, self._otherwise(value), class_name(type(value)))
+            return
         if is_immutable(value):
             self.put(label, digest, _SHORT.repr(value))
         else:

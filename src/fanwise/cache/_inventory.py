@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 
 from fanwise.cache._home import SCHEMA
 from fanwise.cache._level import Pruning, Usage
@@ -59,6 +60,48 @@ class Inventory:
             backend=disk.backend if disk is not None else "memory",
             schema=SCHEMA,
         )
+
+    def uses(self, counters: Counters) -> Sequence[Mapping[str, Any]]:
+        """What each level did, as a report says it.
+
+        Parameters
+        ----------
+        counters : Counters
+            What was counted in a run, in all its processes.
+
+        Returns
+        -------
+        sequence of mapping
+            One a level, with the fields of the report's ``cache``.
+        """
+        levels = None if self.closed else self.engine.levels
+        bottom = levels is None or levels.disk is None
+        named = [("memory", "", counters.hits_memory, levels.memory.size if levels is not None else 0)]
+        if levels is not None and levels.disk is not None:
+            named.append(("disk", self.path, counters.hits_disk, levels.usage().size))
+        if levels is not None and levels.cluster is not None:
+            named.append(("shared", "", counters.hits_shared, 0))
+        lookups = counters.hits + counters.misses
+        rows = []
+        for level, where, hits, size in named:
+            keeps = level == "disk" or (level == "memory" and bottom)
+            rows.append(
+                {
+                    "level": level,
+                    "where": where,
+                    "lookups": lookups,
+                    "hits": hits,
+                    "stored": counters.stores if keeps else 0,
+                    "evicted": counters.evicted if keeps else 0,
+                    "refused": counters.refused + counters.corrupt if keeps else 0,
+                    "errors": counters.errors if keeps else 0,
+                    "bytes": size,
+                    "spent_s": counters.seconds_spent if level == "memory" else 0.0,
+                    "saved_s": counters.seconds_saved if level == "memory" else 0.0,
+                }
+            )
+            lookups -= hits
+        return rows
 
     def absorb(self, counters: Counters) -> None:
         """Add what a worker counted, so that `stats` shows the sum.

@@ -19,6 +19,7 @@ from fanwise.cache._digest import Stale, function_name
 from fanwise.cache._flights import MISSING
 from fanwise.cache._keys import Encoder, Key, Unkeyable
 from fanwise.cache._policy import EVERY, Policy
+from fanwise.cache._stats import Counters
 from fanwise.cache._walk import capture
 from fanwise.cache._work import Work
 from fanwise.errors import FanwiseWarning, UsageError, UsageTypeError
@@ -131,8 +132,49 @@ class Memoized(Generic[P, T]):
             if value is not MISSING:
                 self._quiet += 1
                 return value
-        found: T = self._look_up(args, kwargs)
-        return found
+        found, result = self.begin(args, kwargs)
+        answer: T = result if found else result()
+        return answer
+
+    @property
+    def cache(self) -> Cache:
+        """Where results are kept."""
+        return self._cache
+
+    @property
+    def counters(self) -> Counters:
+        """A copy of what its cache counted in this process."""
+        return self._counters.copy()
+
+    @property
+    def lenient(self) -> bool:
+        """Whether what has no key is computed instead of refused."""
+        return self._options.lenient
+
+    def check(self) -> None:
+        """Make the digest of the function now.
+
+        Raises
+        ------
+        UsageError
+            If it reaches something that has no stable key.
+        """
+        self._capture()
+
+    @property
+    def bypassing(self) -> bool:
+        """Whether looking up costs more than computing, as far as this process has seen."""
+        return self._policy.bypassing
+
+    @property
+    def key_s(self) -> float:
+        """What making a key costs, in seconds; 0 as long as it is not known."""
+        return self._policy.key.value
+
+    @property
+    def compute_s(self) -> float | None:
+        """What computing costs, in seconds; None as long as it is not known."""
+        return self._policy.compute.value if self._policy.compute.known else None
 
     def _recall(self, args: tuple[Any, ...]) -> Any:
         """A result in memory for plain arguments, as long as the code is what it was."""
@@ -142,34 +184,41 @@ class Memoized(Generic[P, T]):
             return MISSING
         return self._engine.levels.quick(key)
 
-    def _look_up(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The same with all arguments and levels, timed for the policy."""
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
+        """Look a call up in all levels: (True, its value), or (False, what computes and keeps it).
+
+        Raises
+        ------
+        UsageError
+            If an argument or something that the function reaches has no stable key.
+        """
         engine = self._engine
         started = perf_counter()
         value = MISSING if kwargs else self._recall(args)
         if value is not MISSING:
             self._on_hit(0.0, perf_counter() - started)
-            return value
+            return True, value
         bound = self._binder.bind(args, kwargs)
         if bound is None:  # the function says best what is wrong with the call
-            return self.__wrapped__(*args, **kwargs)
+            return False, functools.partial(self.__wrapped__, *args, **kwargs)
+        before = self._known
         try:
-            key, states = self._key_of(bound, args)
+            known, key, states = self._key_of(bound, args)
         except UsageError as error:
             if not self._options.lenient:
                 raise
-            return self._uncached(error, args, kwargs)
+            return False, functools.partial(self._uncached, error, args, kwargs)
         keyed = perf_counter()
+        key_s = keyed - started if known is before else self._policy.key.value  # reading code is done once
         value = engine.levels.find(key)
+        if not kwargs:
+            known.add(args, key)
         if value is MISSING:
-            value = self._compute(key, states, args, kwargs, keyed - started)
-        else:
-            self._on_hit(keyed - started, perf_counter() - keyed)
-            if engine.check.active:
-                engine.check.on_hit(key, self._name, value, functools.partial(self.__wrapped__, *args, **kwargs))
-        if not kwargs and self._known is not None:
-            self._known.add(args, key)
-        return value
+            return False, functools.partial(self._compute, (known.captured, key, states), args, kwargs, key_s)
+        self._on_hit(key_s, perf_counter() - keyed)
+        if engine.check.active:
+            engine.check.on_hit(key, self._name, value, functools.partial(self.__wrapped__, *args, **kwargs))
+        return True, value
 
     def _on_hit(self, key_s: float, hit_s: float) -> None:
         """A timed hit stands for the quick ones since the last."""
@@ -182,8 +231,8 @@ class Memoized(Generic[P, T]):
         counters.seconds_saved += count * policy.compute.value
         counters.seconds_spent += count * (key_s + hit_s)
 
-    def _key_of(self, bound: list[Any], args: tuple[Any, ...]) -> tuple[Key, tuple[bytes, ...]]:
-        """The key of a call, and what the mutable data that count held when it was made."""
+    def _key_of(self, bound: list[Any], args: tuple[Any, ...]) -> tuple[_Known, Key, tuple[bytes, ...]]:
+        """The digest that counts, the key of a call under it, and what the mutable data that count held then."""
         known = self._known
         if known is None or not known.captured.is_current():
             known = self._capture()
@@ -194,7 +243,7 @@ class Memoized(Generic[P, T]):
             states = known.captured.states()
         head = b"".join((b"\1call", known.captured.digest, *states, self._class_token(args), self._names))
         try:
-            return Key(self._engine.encoder.digest(head, bound)), states
+            return known, Key(self._engine.encoder.digest(head, bound)), states
         except Unkeyable as error:
             raise UsageTypeError(self._refusal(bound, error)) from None
 
@@ -234,11 +283,15 @@ class Memoized(Generic[P, T]):
         return self.__wrapped__(*args, **kwargs)
 
     def _compute(
-        self, key: Key, states: tuple[bytes, ...], args: tuple[Any, ...], kwargs: dict[str, Any], key_s: float
+        self,
+        place: tuple[Captured, Key, tuple[bytes, ...]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key_s: float,
     ) -> Any:
         engine = self._engine
         engine.counters.misses += 1
-        captured = self._known.captured if self._known is not None else None
+        captured, key, states = place
         work = Work(
             engine.levels,
             key,
@@ -246,7 +299,7 @@ class Memoized(Generic[P, T]):
             functools.partial(self.__wrapped__, *args, **kwargs),
             lambda: self._describe(args, kwargs),
             ttl=self._options.ttl,
-            is_settled=lambda: captured is None or self._is_settled(captured, states),
+            is_settled=lambda: self._is_settled(captured, states),
             expected_s=self._policy.compute.value,
         )
         started = perf_counter()
@@ -305,7 +358,7 @@ class Memoized(Generic[P, T]):
         if bound is None:
             inspect.signature(self.__wrapped__).bind(*args, **kwargs)
             raise UsageTypeError(f"{self._name} cannot be called so")
-        return self._key_of(bound, args)[0]
+        return self._key_of(bound, args)[1]
 
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of a call; True if there was one."""

@@ -45,13 +45,24 @@ class Counters:
             setattr(self, name, 0)
 
     def __add__(self, other: Counters) -> Counters:
-        return _counters(a + b for a, b in zip(self._values(), other._values(), strict=True))
+        return _counters(a + b for a, b in zip(self.values(), other.values(), strict=True))
 
     def __sub__(self, other: Counters) -> Counters:
-        return _counters(a - b for a, b in zip(self._values(), other._values(), strict=True))
+        return _counters(a - b for a, b in zip(self.values(), other.values(), strict=True))
 
-    def _values(self) -> list[Any]:
-        return [getattr(self, name) for name in _NAMES]
+    def values(self) -> tuple[float, ...]:
+        """The counts in the order of the fields, as a worker sends them."""
+        return tuple([getattr(self, name) for name in _NAMES])
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Counters:
+        """What `values` gave, sent as floating-point numbers."""
+        return cls(*[kind(value) for kind, value in zip(_KINDS, values, strict=True)])
+
+    @property
+    def hits(self) -> int:
+        """Look-ups that found a value, at any level."""
+        return self.hits_memory + self.hits_disk + self.hits_shared
 
 
 def _counters(values: Iterable[Any]) -> Counters:
@@ -59,6 +70,7 @@ def _counters(values: Iterable[Any]) -> Counters:
 
 
 _NAMES = tuple(field.name for field in fields(Counters))
+_KINDS: tuple[Any, ...] = tuple(type(field.default) for field in fields(Counters))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,12 @@ _FUNCTION_OWN = frozenset(functools.WRAPPER_ASSIGNMENTS) | {"__wrapped__", "__an
 
 
 def capture(
-    fn: Callable[..., Any], *, ignore_globals: Collection[str] = (), ignore: Collection[str] = (), version: Any = ""
+    fn: Callable[..., Any],
+    *,
+    ignore_globals: Collection[str] = (),
+    ignore: Collection[str] = (),
+    version: Any = "",
+    otherwise: Callable[[Any], bytes] | None = None,
 ) -> Captured:
     """The digest of a function and of what it reaches, and the means to see whether it still holds.
 
@@ -38,20 +43,28 @@ def capture(
         Parameters of ``fn`` whose defaults do not count.
     version : any value with a canonical key
         Counts as well.
+    otherwise : callable, optional
+        What stands for data without a stable key, which is else an error.
 
     Raises
     ------
     UsageError
         If ``fn`` reads a global, default or closure variable that has no stable key.
     """
-    return _Walk(fn, frozenset(ignore_globals), frozenset(ignore)).run(version)
+    return _Walk(fn, frozenset(ignore_globals), frozenset(ignore), otherwise).run(version)
 
 
 class _Walk:
-    def __init__(self, root: Any, ignored: frozenset[str], parameters: frozenset[str]) -> None:
+    def __init__(
+        self,
+        root: Any,
+        ignored: frozenset[str],
+        parameters: frozenset[str],
+        otherwise: Callable[[Any], bytes] | None,
+    ) -> None:
         self.root = root
         self.parameters = parameters
-        self.ledger = Ledger(function_name(root), ignored, self._step_for)
+        self.ledger = Ledger(function_name(root), ignored, self._step_for, otherwise)
 
     def run(self, version: Any) -> Captured:
         ledger = self.ledger

@@ -175,11 +175,18 @@ class Guard:
             traceback.print_exception(error)
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not hide the exit code
             print(message, file=sys.stderr)
-        if self.meta.get(JSON):
+        if self.meta.get(JSON) or _asked_for_json(error, self.arguments):
             from fanwise.cli._summary import Summary, print_json
 
             print_json(Summary(" ".join(words[:1]), end.code, problems=[("", message)]))
         return end.code
+
+
+def _asked_for_json(error: BaseException, arguments: Sequence[str]) -> bool:
+    """Whether a command whose options could not be read was to answer a machine."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    switches = [p for p in context.command.params if "--json" in p.opts] if context else []
+    return "--json" in arguments and any(getattr(p, "is_flag", False) for p in switches)
 
 
 def _broken_pipe() -> int:

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 
 _SEARCH = ("numpy", "scipy")
+_ENVELOPE = ("numpy", "pandas", "pyarrow")
 COMMANDS: dict[str, Entry] = {
     "ci": Entry("ci:ci", "Exact confidence intervals for many 2×2 tables.", ("numpy",), "ci"),
     "ci coverage": Entry("ci_coverage:coverage", "Exact coverage of interval methods over a grid.", ("numpy",), "ci"),
@@ -39,7 +40,15 @@ COMMANDS: dict[str, Entry] = {
     "scan rules list": Entry("scan_rules:list_rules", "List the rules of a set.", ("yaml",), "scan"),
     "scan rules explain": Entry("scan_rules:explain", "Show what a rule does, and why.", ("yaml",), "scan"),
     "scan diff": Entry("scan_diff:diff", "Show what changed between two scans.", (), "scan"),
+    "envelope": Entry("envelope:envelope", "Production loss of every crop, tier and scenario.", _ENVELOPE, "envelope"),
+    "envelope run": Entry("envelope:run", "Compute the envelopes of a grid.", _ENVELOPE, "envelope"),
+    "envelope show": Entry("envelope_show:show", "Show results, or what a grid holds.", _ENVELOPE, "envelope"),
+    "envelope diff": Entry("envelope_show:diff", "Show what changed between two runs.", _ENVELOPE, "envelope"),
+    "envelope generate": Entry("envelope_show:generate", "Make up a grid for trials.", _ENVELOPE, "envelope"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
+    "report": Entry("report:report", "A run's report again: as text, page or trace, or beside another."),
+    "doctor": Entry("doctor:doctor", "What this machine offers to fanwise, and what stands in its way."),
+    "bench": Entry("bench:bench", "fanwise, the loop and other libraries on this machine."),
     "cache info": Entry("cache:info", "How full the cache is, and of what."),
     "cache list": Entry("cache:list_entries", "Entries by age, size or name."),
     "cache verify": Entry("cache:verify", "Check every record and blob."),
@@ -49,6 +58,12 @@ COMMANDS: dict[str, Entry] = {
     "completion": Entry("completion:completion", "Print the completion script of a shell."),
 }
 """Every command by its name as typed; two words for a command under another one."""
+
+GROUPS = {
+    "cache": "What is kept between runs: info, list, verify, prune, clear.",
+    "scan rules": "Check, list and explain rules.",
+}
+"""Names that are no commands and only begin some."""
 
 WORKLOADS = ("ci", "search", "scan", "envelope")
 _WORDS = max(len(name.split()) for name in COMMANDS)
@@ -98,7 +113,10 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the summaries of the table; nothing is imported."""
         names = self.list_commands(ctx)
-        rows = [(n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else "…") for n in names]
+        rows = [
+            (n, COMMANDS[self._full(n)].summary if self._full(n) in COMMANDS else GROUPS.get(self._full(n), "…"))
+            for n in names
+        ]
         for title, chosen in (("Workloads", True), ("Commands", False)):
             if part := [row for row in rows if (row[0] in WORKLOADS) is chosen]:
                 with formatter.section(title):

@@ -15,9 +15,10 @@ import click
 from fanwise.cli._errors import JSON
 
 if TYPE_CHECKING:
+    from fanwise import Cache
     from fanwise.typing import Progress
 
-__all__ = ["RunOptions", "epilog", "progress_now", "workload_options"]
+__all__ = ["RunOptions", "epilog", "workload_options"]
 
 EXIT_CODES = "0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted"
 
@@ -52,33 +53,24 @@ class RunOptions:
         if not self.quiet:
             print(text, file=sys.stderr)
 
-    def bar(self, label: str) -> Progress:
-        """The progress display of this run."""
+    def cache(self) -> Cache | None:
+        """The cache of this command, closed with it; None with ``--no-cache``."""
+        if self.no_cache:
+            return None
+        from fanwise import Cache
+
+        cache = Cache(self.cache_dir, memory=0)
+        click.get_current_context().call_on_close(cache.close)
+        return cache
+
+    def bar(self, label: str, parts: int = 1) -> Progress:
+        """The progress display of ``parts`` runs: ``-q`` beats ``--progress``, that beats the environment."""
         from fanwise import progress
 
-        kind = progress_now(self)
-        display: Progress = getattr(progress, kind)() if kind == "none" else getattr(progress, kind)(label=label)
+        if self.quiet or self.progress == "none":
+            return progress.none()
+        display: Progress = getattr(progress, self.progress)(label, parts=parts, command=True)
         return display
-
-
-def progress_now(options: RunOptions) -> str:
-    """Which display fits this process."""
-    return progress_kind(options, dict(os.environ), terminal=_is_terminal(sys.stderr))
-
-
-def _is_terminal(stream: Any) -> bool:
-    return stream is not None and stream.isatty()
-
-
-def progress_kind(options: RunOptions, environment: dict[str, str], *, terminal: bool) -> str:
-    """Which display: ``-q`` beats ``--progress``, that beats the environment, and a pipe gets plain lines."""
-    if options.quiet:
-        return "none"
-    if options.progress != "auto":
-        return options.progress
-    if environment.get("FANWISE_LOG") == "json":
-        return "none"
-    return "auto" if terminal or "FANWISE_PROGRESS" in environment else "plain"
 
 
 def parallel(context: click.Context, _: click.Parameter, value: str) -> int | None:
@@ -88,6 +80,12 @@ def parallel(context: click.Context, _: click.Parameter, value: str) -> int | No
     if not value.isdecimal() or int(value) < 1:
         raise click.UsageError(f'-p expects a number ≥ 1 or "auto", not "{value}".', context.find_root())
     return int(value)
+
+
+def remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Tell the end of the command that a machine listens, whatever is wrong with the options after this one."""
+    context.meta[JSON] = value
+    return value
 
 
 def default_cache_dir() -> Path:
@@ -117,7 +115,7 @@ _OPTIONS = (
     click.option("--progress", type=click.Choice(DISPLAYS), default="auto", help="What is shown on stderr."),
     click.option("--report", type=_FILE, metavar="FILE.html", help="Where the time went, as a page (and FILE.json)."),
     click.option("--trace", type=_FILE, metavar="FILE.json", help="A trace for Perfetto or chrome://tracing."),
-    click.option("--json", is_flag=True, help="A summary for machines on stdout."),
+    click.option("--json", is_flag=True, is_eager=True, callback=remember, help="A summary for machines on stdout."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
     click.option(
         "-v", "--verbose", count=True, show_default=False, help="More on stderr; -vv: everything, with stack traces."
@@ -132,7 +130,6 @@ def workload_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def gathered(**values: Any) -> int:
         options = RunOptions(**{f.name: values.pop(f.name) for f in fields(RunOptions)})
-        click.get_current_context().meta[JSON] = options.json
         if options.verbose or "FANWISE_LOG" in os.environ:
             from fanwise.cli._logs import configure
 

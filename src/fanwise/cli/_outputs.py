@@ -6,8 +6,9 @@ import contextlib
 import io
 import os
 import signal
+import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     from fanwise.cli._options import RunOptions
     from fanwise.report import RunReport
 
-__all__ = ["check_input", "check_new", "check_writable", "stdout_bytes", "terminable", "write_reports"]
+__all__ = [
+    "check_apart",
+    "check_input",
+    "check_new",
+    "check_reports",
+    "check_writable",
+    "replace_text",
+    "stdout_bytes",
+    "terminable",
+    "write_reports",
+]
 
 
 def check_input(path: str, suffixes: Sequence[str]) -> None:
@@ -28,7 +39,8 @@ def check_input(path: str, suffixes: Sequence[str]) -> None:
         return
     _check_suffix(path, suffixes)
     try:
-        open(path, "rb").close()
+        if not stat.S_ISFIFO(os.stat(path).st_mode):  # to open and close a pipe would end its writer
+            open(path, "rb").close()
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason(error)}.") from error
 
@@ -54,6 +66,24 @@ def check_writable(*paths: Path | None) -> None:
             open(path, "ab").close()
             if not known:
                 path.unlink()
+
+
+def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read, or twice into one file."""
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is not None:
+            if path.resolve() in taken:
+                raise UsageError(f"{path} is named twice; an output needs a file of its own.")
+            taken.add(path.resolve())
+
+
+def check_reports(options: RunOptions, *others: Path | None) -> None:
+    """Find out before any work that ``--report`` or ``--trace`` cannot be written, or would overwrite another file."""
+    page = options.report
+    files = (page, None if page is None else page.with_suffix(".json"), options.trace)
+    check_apart(others, files)
+    check_writable(*files)
 
 
 @contextlib.contextmanager
@@ -94,17 +124,23 @@ def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[s
         wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
-    return [problem for path, text in wanted if (problem := _replace(path, text()))]
+    return [problem for path, text in wanted if (problem := _problem(path, text()))]
 
 
-def _replace(path: Path, text: str) -> tuple[str, str] | None:
+def _problem(path: Path, text: str) -> tuple[str, str] | None:
+    try:
+        replace_text(path, text)
+    except OSError as error:
+        return str(path), f"cannot write {path}: {reason(error)}."
+    return None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it: what has the final name is complete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except OSError as error:
-        return str(path), f"cannot write {path}: {reason(error)}."
     finally:
         with contextlib.suppress(OSError):  # the disk may be gone altogether
             temporary.unlink(missing_ok=True)
-    return None

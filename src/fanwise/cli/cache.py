@@ -68,7 +68,7 @@ def cache_command(name: str, *examples: str) -> Callable[[Callable[..., int]], c
     """Make a command of a function, with the options that all have, given to it as one `Call`."""
 
     def decorate(function: Callable[..., int]) -> click.Command:
-        @click.command(name=f"cache {name}", epilog=epilog(*(f"fanwise cache {name} {e}" for e in examples)))
+        @click.command(name=f"cache {name}", epilog=epilog(*(f"fanwise cache {name} {e}".rstrip() for e in examples)))
         @click.option(
             "--cache-dir",
             type=click.Path(path_type=Path, readable=False),

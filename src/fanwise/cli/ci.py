@@ -17,7 +17,7 @@ from fanwise.cli._ci_table import print_table
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import Journal, journal_of
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_input, check_new, check_writable, stdout_bytes, terminable, write_reports
+from fanwise.cli._outputs import check_input, check_new, check_reports, stdout_bytes, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.errors import UsageError
 from fanwise.workloads.exactci._methods import ALL, ALTERNATIVES, METHODS, ask
@@ -79,8 +79,7 @@ def ci(options: RunOptions, **own: Any) -> int:
     began = time.perf_counter()
     question = ask(method_names(own["methods"]), own["alpha"], own["alternative"])
     if own["table"] is not None:
-        if own["input"] is not None:
-            raise UsageError(f"--table {own['table']} and the input {own['input']}: give one of them.")
+        _check_alone(options, own)
         return print_table(own["table"], method_names(own["methods"]), question, options)
     settings = {
         "method": ",".join(method_names(own["methods"])),
@@ -101,6 +100,16 @@ def ci(options: RunOptions, **own: Any) -> int:
         **{name: own[name] for name in ("prefix", "strict", "adjust", "matrix", "plot", "plot_rows", "label")},
     )
     return _run(job, options, settings | {"version": __version__}, began)
+
+
+def _check_alone(options: RunOptions, own: dict[str, Any]) -> None:
+    """Refuse what a table that is only printed has no use for: it would be left out without a word."""
+    if own["input"] is not None:
+        raise UsageError(f"--table {own['table']} and the input {own['input']}: give one of them.")
+    given = {f"--{name}": own[name] for name in ("output", "plot", "columns", "events", "adjust", "label")}
+    given |= {"--matrix": own["matrix"], "--report": options.report, "--trace": options.trace}
+    if useless := [name for name, value in given.items() if value and value != "-"]:
+        raise UsageError(f"--table prints its result; {', '.join(useless)} needs an input.")
 
 
 def method_names(text: str) -> list[str]:
@@ -133,7 +142,7 @@ def _check_files(options: RunOptions, own: dict[str, Any]) -> Path | None:
     for path, suffixes in ((output, SUFFIXES), (own["plot"], (".svg",))):
         if path is not None:
             check_new(path, suffixes, force=options.force)
-    check_writable(options.report, options.trace)
+    check_reports(options, Path(own["input"]), output, own["plot"])
     return output
 
 
@@ -154,7 +163,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
         with terminable():
             tables = read(job, source)
         journal = _journal(job, options, settings)
-        run = {"workers": options.parallel, "backend": options.backend}
+        run = {"workers": options.parallel, "backend": options.backend, "cache": options.cache()}
         done = compute(job, tables, progress=options.bar("ci"), resume=journal and journal.path, **run)
         with terminable(), kept(len(tables.status) * len(job.methods), journal), stdout_bytes() as stream:
             rows = publish(job, source, done, stream)

@@ -15,8 +15,8 @@ import click
 from fanwise import __version__
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import journal_of
-from fanwise.cli._options import RunOptions, epilog, progress_now, workload_options
-from fanwise.cli._outputs import check_new, check_writable, terminable, write_reports
+from fanwise.cli._options import RunOptions, epilog, workload_options
+from fanwise.cli._outputs import check_new, check_reports, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.cli.ci import method_names
 from fanwise.errors import UsageError
@@ -79,7 +79,8 @@ def coverage(options: RunOptions, **own: Any) -> int:
         length=own["length"],
         workers=options.parallel,
         backend=options.backend,
-        progress=progress_now(options),
+        cache=options.cache(),
+        progress=options.bar("ci coverage"),
         resume=journal and journal.path,
     )
     with terminable():
@@ -129,7 +130,7 @@ def _check_files(options: RunOptions, own: dict[str, Any]) -> Path | None:
     for path, suffixes in ((output, (".csv",)), (own["plot"], (".svg",))):
         if path is not None:
             check_new(path, suffixes, force=options.force)
-    check_writable(options.report, options.trace)
+    check_reports(options, output, own["plot"])
     return output
 
 

@@ -14,15 +14,14 @@ import click
 from click.core import ParameterSource
 
 from fanwise.cli._errors import Exit
-from fanwise.cli._options import RunOptions, epilog, progress_now, workload_options
-from fanwise.cli._outputs import check_writable, terminable, write_reports
+from fanwise.cli._options import RunOptions, epilog, workload_options
+from fanwise.cli._outputs import check_reports, terminable, write_reports
 from fanwise.cli._scan_lists import print_rules, show
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 from fanwise.workloads.auditscan._options import COMPAT, FORMATS, UNKNOWN, check_options, checked_formats
 
 if TYPE_CHECKING:
-    from fanwise.typing import Progress
     from fanwise.workloads.auditscan import RuleSet, ScanResult, ScanService
 
 __all__ = ["load", "scan"]
@@ -74,7 +73,7 @@ def scan(options: RunOptions, **own: Any) -> int:
         options.note(f"fanwise scan: {warning}")
     if own["out"] is None:
         raise UsageError("no --out; give a folder for the results.")
-    check_writable(options.report, options.trace)
+    check_reports(options, *map(Path, (*own["paths"], own["rules"])), own["out"] / "run.json")
     return _Scan(options, own, rules, formats, began).run()
 
 
@@ -149,17 +148,7 @@ class _Scan:
         from fanwise.workloads.auditscan import ScanService
 
         factory = partial(fanwise.Executor, backend=self.options.backend)
-        return ScanService(factory, self._display())
-
-    def _display(self) -> Progress:
-        """One display for two runs: searching and writing."""
-        from fanwise import progress
-
-        kind = progress_now(self.options)
-        if kind == "none":
-            return progress.none()
-        display: Progress = getattr(progress, kind)("scan", parts=2, command=True)
-        return display
+        return ScanService(factory, self.options.bar("scan", parts=2))  # searching and writing
 
     def _search(self, service: ScanService, journal: Path) -> ScanResult:
         own = self.own

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fanwise.cli._errors import Exit
+from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_writable, terminable, write_reports
+from fanwise.cli._outputs import check_reports, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["output_of", "plan", "run", "search"]
 
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
+_OWN_FILES = ("run.json", "summary.json", "funnel.html")
 TOLERATED = 1e-6  # larger differences from statsmodels are a defect
 
 search = Commands(
@@ -43,6 +44,11 @@ def output_of(config: Path, given: Path | None) -> Path:
     return given if given is not None else Path(f"{config.stem}.search")
 
 
+def _folder(config: Path, given: Path | None, *, several: bool) -> Path:
+    """The directory of one search among several, each with one of its own."""
+    return given / f"{config.stem}.search" if several and given is not None else output_of(config, given)
+
+
 @click.command(
     epilog=epilog("fanwise search plan macro.toml", "fanwise search plan macro.toml --unrank 1214"),
 )
@@ -54,6 +60,7 @@ def output_of(config: Path, given: Path | None) -> Path:
 @click.option("--json", "as_json", is_flag=True, help="An object for machines on stdout.")
 def plan(config: Path, listed: int, unrank: int | None, as_json: bool) -> int:
     """Show the pool, what left it and why, how many specifications there are and how long they would take."""
+    click.get_current_context().meta[JSON] = as_json
     from fanwise.workloads.modelsearch import Space, load_config
     from fanwise.workloads.modelsearch import plan as make_plan
 
@@ -64,7 +71,7 @@ def plan(config: Path, listed: int, unrank: int | None, as_json: bool) -> int:
     ids = [*range(min(listed, found.count)), *([] if unrank is None else [unrank])]
     chosen = [(i, _terms(space, i)) for i in ids]
     if as_json:
-        print(json.dumps(_plan_object(found, chosen), ensure_ascii=False))
+        print_json(Summary("search plan", Exit.DONE, own=_plan_object(found, chosen)))
         return Exit.DONE
     for line in _plan_lines(config, found):
         print(line)
@@ -148,16 +155,14 @@ def run(options: RunOptions, **own: Any) -> int:
     Several configurations share one set of warm workers; with -o each gets a directory of its own in DIR.
     """
     configs, several = own["configs"], len(own["configs"]) > 1
-    check_writable(options.report, options.trace)
+    folders = [_folder(config, own["output"], several=several) for config in configs]
+    check_reports(options, *configs, *(folder / name for folder in folders for name in _OWN_FILES))
     if options.verbose and options.no_cache:
         options.note("fanwise search: a search has no cache; finished chunks in its directory are all that is kept.")
     code, told = Exit.DONE, []
     with _executor(options, several=several) as executor:
-        for config in configs:
-            out = own["output"]
-            if several:
-                out = None if out is None else out / f"{config.stem}.search"
-            ended, summary = _run_one(config, output_of(config, out), options, own, executor)
+        for config, folder in zip(configs, folders, strict=True):
+            ended, summary = _run_one(config, folder, options, own, executor)
             code = max(code, ended)
             told.append(summary)
     if options.json:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fanwise.cli._errors import Exit
+from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._options import epilog
 from fanwise.cli._outputs import check_writable, terminable
-from fanwise.cli._summary import finite
+from fanwise.cli._summary import Summary, finite, print_json
 from fanwise.cli.search import CONFIG, output_of
 from fanwise.errors import UsageError
 from fanwise.workloads.modelsearch._export import FORMATS
@@ -88,11 +88,12 @@ class Finished:
 @click.option("--json", "as_json", is_flag=True, help="An object for machines on stdout.")
 def show(config: Path, output: Path | None, as_json: bool, **own: Any) -> int:
     """Show the best of a finished search, its funnel, its near misses, or why one specification passed or fell."""
+    click.get_current_context().meta[JSON] = as_json
     with terminable():
         finished = Finished(config, output_of(config, output))
         told = _told(finished, own)
     if as_json:
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(Summary("search show", Exit.DONE, own=told))
         return Exit.DONE
     for part, lines in (
         ("why", _why_lines),

@@ -136,8 +136,8 @@ class Driver:
         self._hands.replay.write("stdout" if event.fd == 1 else "stderr", event.text)
 
     def _how_long(self, patience: float | None) -> float | None:
-        if self._wanted or self._hands.interrupts.count > self._interrupts_seen:
-            return 0.0
+        if self._wanted or self.settled or self._hands.interrupts.count > self._interrupts_seen:
+            return 0.0  # what a draw settled at once is for the consumer, who may be all that goes on
         now = self._hands.clock.now()
         ends = [self._wake_at, self._grace_ends, self._memory_at, self._hands.listener.tick(now)]
         if self._grace_ends is None:
@@ -152,10 +152,10 @@ class Driver:
         now = hands.clock.now()
         while hands.interrupts.count > self._interrupts_seen:
             self._interrupts_seen += 1
-            self._stop(now, s.Interrupt(now, self._interrupts_seen))
+            self._stop(now, s.Interrupt(now, self._interrupts_seen, hands.interrupts.signal))
         if self._grace_ends is not None and now >= self._grace_ends:
             self._grace_ends = None
-            self.feed(s.Interrupt(now, 2))
+            self.feed(s.Interrupt(now, 2, hands.interrupts.signal))
         elif hands.deadline is not None and now >= hands.deadline:
             hands.deadline = None
             self._stop(now, s.Deadline(now))
@@ -200,7 +200,7 @@ class Driver:
         self._draw_block = self._draw_block * 2 if now - start < _QUICK_DRAW_S else 1
         self._wanted = 0 if drawing.ended else self._wanted - drawing.count
         if drawing.count:
-            self.feed(s.Drawn(now, drawing.count, drawing.known))
+            self.feed(s.Drawn(now, drawing.count, drawing.known, drawing.cached))
         if drawing.ended:
             self.feed(s.SourceEnded(now, drawing.error))
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
+from fanwise._format import duration
 from fanwise.engine._costs import Costs, Machine, Remembered
-from fanwise.engine._sentences import Decision, decide, seconds_text
+from fanwise.engine._sentences import Decision, decide
 
 __all__ = ["STAY", "WEIGH", "FanOut", "Pace", "Stay", "Weigh"]
 
@@ -171,9 +172,17 @@ class Pace:
 
     @property
     def cost_s(self) -> float:
-        """Seconds per item: the mean over the last half of the items seen (costs drift)."""
-        if self._remembered is not None:
-            return self._remembered.cost_s
+        """Seconds per item: the mean over the last half of the items seen (costs drift).
+
+        Where the function is remembered, the smaller of both: the memory may stem from a busy machine, the first item
+        from one that had to import something. Starting too late costs a little, needlessly a multiple of small work.
+        """
+        known = self._remembered
+        if known is None:
+            return self._seen_s()
+        return min(known.cost_s, self._seen_s()) if self.items else known.cost_s
+
+    def _seen_s(self) -> float:
         items, seconds = self._marks[self._half]
         return (self.seconds - seconds) / max(1, self.items - items)
 
@@ -227,16 +236,16 @@ class Pace:
             "serial.too-small",
             {"n": items, "took_s": self.seconds, "workers": workers, "start_s": start},
             n=items,
-            took=seconds_text(self.seconds),
+            took=duration(self.seconds),
             workers=workers,
-            start=seconds_text(start),
+            start=duration(start),
         )
 
     def memory(self) -> Remembered | None:
         """What to keep of this function for the next call; None if nothing was measured."""
         if not self.items:
             return self._remembered
-        return Remembered(self.cost_s, self.use, self._result_bytes, self._codec)
+        return Remembered(self._seen_s(), self.use, self._result_bytes, self._codec)
 
     def _thin(self) -> None:
         """Keep every other mark, and set new ones half as densely."""
@@ -295,9 +304,9 @@ class Pace:
         }  # fmt: skip
         words = {
             "here": done,
-            "took": seconds_text(self.seconds),
-            "left": seconds_text(rest),
-            "gain": seconds_text(gain),
+            "took": duration(self.seconds),
+            "left": duration(rest),
+            "gain": duration(gain),
         }
         code = "fan-out.warm" if self._machine.warm else "fan-out"
         chosen = decide(code, facts, workers=workers, item=done, **words)
@@ -305,7 +314,7 @@ class Pace:
             "chunk.size",
             {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S},
             size=size,
-            each=seconds_text(cost),
-            aim=seconds_text(CHUNK_S),
+            each=duration(cost),
+            aim=duration(CHUNK_S),
         )
         return FanOut(workers, cost, self.use, start, (chosen, chunks))

@@ -24,7 +24,7 @@ from fanwise.engine._regain import Regain
 from fanwise.engine._results import Results
 from fanwise.engine._roster import Roster
 from fanwise.engine._source import Source
-from fanwise.errors import BackendError
+from fanwise.errors import BackendError, BundleError
 from fanwise.records.outcomes import Batch, Failed, count_of
 from fanwise.records.scheduling import (
     HERE,
@@ -96,6 +96,7 @@ class Scheduler:
         self._here: Flight | None = None  # what the calling process runs
         self._only_here: list[Waiting] = []  # items that cannot be sent
         self._heeded: int | None = None  # the failure after which nothing above it is started
+        self._unattached = False  # said that a bundle is out of reach
         self._stopping: str | None = None
         self._over = False
         self._quiet = False  # the event changed nothing but results
@@ -160,7 +161,7 @@ class Scheduler:
     def _on_drawn(self, event: Drawn) -> None:
         first, stop = self._source.came(event.count)
         self._results.expect(event.count)
-        for record in sorted(event.known, key=first_of):
+        for record in sorted((*event.known, *event.cached), key=first_of):
             self._queue.add(first, first_of(record))
             first = first_of(record) + count_of(record)
             self._results.settle(record)
@@ -234,10 +235,18 @@ class Scheduler:
         attempt = flight.chunk.attempt
         if self.config.here_allowed:
             self._only_here.append(Waiting(event.index, event.index + 1, attempt))
+            self._tell_unattached(event.error)
         else:
             self._results.settle(Failed(index=event.index, attempts=attempt, error=event.error))
         if not flight.open():
             self._close(flight)
+
+    def _tell_unattached(self, error: BaseException) -> None:
+        """Say once that items run here because a worker cannot reach a bundle."""
+        if isinstance(error, BundleError) and not self._unattached:
+            self._unattached = True
+            what = f"it needs a bundle that a worker could not attach ({error})"
+            self._said.append(Decide("fallback.unpicklable", {"what": what}))
 
     def _on_died(self, event: WorkerDied) -> None:
         worker = self._roster.leave(event.worker)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["TEMPLATES", "Decision", "bytes_text", "decide", "seconds_text"]
+__all__ = ["TEMPLATES", "Decision", "decide"]
 
 TEMPLATES: Mapping[str, str] = {
     "serial.too-small": (
@@ -54,25 +54,6 @@ class Decision:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def seconds_text(seconds: float) -> str:
-    """A duration as one reads it: ``840 µs``, ``2.1 ms``, ``0.37 s``, ``12 s``, ``3 min``."""
-    if seconds >= 100:
-        return f"{seconds / 60:.0f} min"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= 0.1 * size and (unit == "s" or seconds >= size * 0.9995):
-            return f"{_two_digits(seconds / size)} {unit}"
-    return f"{seconds / 1e-9:.0f} ns" if seconds > 0 else "0 s"
-
-
-def bytes_text(size: float) -> str:
-    """A size in decimal units: ``180 MB``, ``1.9 GB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{_two_digits(size)} {unit}"
-        size /= 1000
-    return f"{_two_digits(size)} TB"
-
-
 def decide(code: str, facts: Mapping[str, Any] | None = None, /, **words: object) -> Decision:
     """A decision with its sentence: ``words`` fill the template, ``facts`` are the bare numbers.
 
@@ -85,7 +66,3 @@ def decide(code: str, facts: Mapping[str, Any] | None = None, /, **words: object
 
 def _singular(match: re.Match[str]) -> str:
     return "1 " + {"processe": "process"}.get(match[1], match[1])
-
-
-def _two_digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.95 else f"{value:.2f}"

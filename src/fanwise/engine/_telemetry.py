@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from fanwise._format import message_of
+from fanwise._format import duration, message_of
 from fanwise.engine._ordering import first_of
-from fanwise.engine._sentences import decide, seconds_text
+from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
 from fanwise.records.costs import histogram, slowest
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Settled, count_of
@@ -131,9 +131,11 @@ class Telemetry:
         return []
 
     def _drawn(self, event: Drawn, at: float) -> list[RunEvent]:
+        known = [(first_of(record), count_of(record)) for record in event.known]
+        cached = [(first_of(record), count_of(record)) for record in event.cached]
         return [
-            told.ChunkDone(at, HERE, first_of(record), count_of(record), ok=count_of(record), resumed=count_of(record))
-            for record in event.known
+            *(told.ChunkDone(at, HERE, first, count, ok=count, resumed=count) for first, count in known),
+            *(told.ChunkDone(at, HERE, first, count, ok=count, cached=count) for first, count in cached),
         ]
 
     def _ready(self, event: WorkerReady, at: float) -> list[RunEvent]:
@@ -190,13 +192,17 @@ class Telemetry:
 
 
 def _done(span: _Span, stats: ChunkStats, at: float, count: int) -> RunEvent:
+    found, seconds = stats.counts[:2] or (0, 0.0)
+    seconds = min(seconds, stats.busy)
     return told.ChunkDone(
         at,
         span.worker,
         span.chunk.first,
         count,
         span.ok,
-        busy=stats.busy,
+        cached=min(int(found), count),
+        busy=stats.busy - seconds,
+        cache=seconds,
         cpu=stats.cpu,
         codec=stats.codec,
         costs=stats.costs,
@@ -210,5 +216,5 @@ def _done(span: _Span, stats: ChunkStats, at: float, count: int) -> RunEvent:
 def _spoken(name: str, value: object) -> object:
     """A number as the sentence says it: seconds per item with their unit."""
     if name in {"rate", "alone"} and isinstance(value, float):
-        return f"{seconds_text(value)} an item"
+        return f"{duration(value)} an item"
     return value

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import log10
 
-__all__ = ["BINS", "bin_bounds", "bin_of", "histogram", "of_blocks", "slowest"]
+__all__ = ["BINS", "bin_bounds", "bin_of", "histogram", "of_blocks", "slowest", "without"]
 
 BINS = 200
 _PER_DECADE = 20
@@ -52,3 +52,18 @@ def of_blocks(
             means.append((first, seconds / count))
             first += count
     return tuple(sorted(bins.items())), tuple(heapq.nlargest(3, means, key=lambda pair: pair[1]))
+
+
+def without(
+    hits: Sequence[tuple[int, int]], first: int, blocks: Sequence[tuple[int, float]]
+) -> tuple[list[tuple[int, float]], list[tuple[int, int, float]]]:
+    """Blocks (items, seconds) from item ``first`` on, those of hits taken out: (first, items, seconds) each."""
+    spans = dict(hits)
+    computed, found = [], []
+    for count, seconds in blocks:
+        if count and spans.get(first) == count:
+            found.append((first, count, seconds))
+        else:
+            computed.append((count, seconds))
+        first += count
+    return computed, found

@@ -75,6 +75,7 @@ class ChunkStats:
     slowest: tuple[tuple[int, float], ...] = ()  # (index, seconds) of at most three items
     costs: tuple[tuple[int, int], ...] = ()  # histogram: (bin, items), bins of records.costs
     least: float | None = None  # smallest cost of an item
+    counts: tuple[float, ...] = ()  # by a function that looks items up: items found, seconds of that, further counts
 
 
 # Events: what happened. `now` is the driver's monotonic clock.
@@ -82,11 +83,12 @@ class ChunkStats:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """``count`` further items of the source are at hand; those in ``known`` need not be run (a journal has them)."""
+    """``count`` further items of the source are at hand; those that a journal or a cache has need not be run."""
 
     now: float
     count: int
     known: tuple[Settled, ...] = ()
+    cached: tuple[Settled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +26,17 @@ class RunFacts:
     backend : str
         ``serial``, ``thread``, ``process``, ``dask``, ``ray`` or ``fallback``; "" is read from the decisions.
     workers : int or None
-        Workers the run used at a time; None counts those that were alive together.
+        Workers the plan asked for, which counts if one was started; None counts those that were alive together.
     chunk_size : int or None
         Items per chunk; None is what the plan decided last.
     options : Mapping
         Options of the call as the user gave them. Values that JSON does not know are written as their type's name.
-    host : Mapping
-        Fields of the report's ``host`` that the caller knows better than the operating system: ``cores_usable``,
-        ``quota_cores``, ``memory_limit_bytes``, ``load_at_start``, ``start_method``, ``blas_threads``.
+    resumed_from : str or None
+        The journal of the run; the report names it if an item came out of it.
+    host : callable
+        Asked when the report is filled in, for fields of its ``host`` that the caller knows better than the operating
+        system: ``cores_usable``, ``quota_cores``, ``memory_limit_bytes``, ``load_at_start``, ``start_method``,
+        ``blas_threads``.
     cache : sequence of Mapping
         One a level, with the fields of the report's ``cache``.
     bundles : sequence of Mapping
@@ -49,7 +52,7 @@ class RunFacts:
     resumed_from: str | None = None
     pid: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    host: Mapping[str, Any] = field(default_factory=dict)
+    host: Callable[[], Mapping[str, Any]] = dict
     cache: Sequence[Mapping[str, Any]] = ()
     bundles: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()

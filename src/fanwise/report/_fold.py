@@ -124,7 +124,7 @@ class Fold:
 
     def _note(self, at: float, kind: str, text: str, lane: int | None = None, item: int | None = None) -> None:
         if len(self.notes) < _NOTES:
-            self.notes.append(Note(max(0.0, at), kind, lane, item, redact(text[:_NOTE_CHARS])))
+            self.notes.append(Note(max(0.0, at), kind, lane, item, redact(text)[:_NOTE_CHARS]))
         else:
             self.notes_left_out += 1
 
@@ -191,7 +191,7 @@ class Fold:
                 label=label_of(event.index),
                 kind=kind,
                 type=type_,
-                message=redact(message[:_MESSAGE_CHARS]),
+                message=redact(message)[:_MESSAGE_CHARS],
                 traceback=self._long_text(event.traceback),
                 attempts=max(1, event.attempts),
                 worker=f"worker {event.worker}" if event.worker else None,
@@ -201,7 +201,7 @@ class Fold:
 
     def _long_text(self, text: str) -> str | None:
         """The end of a long text, as long as there is room for such texts."""
-        kept = redact(text[-_TEXT_CHARS:])
+        kept = redact(text)[-_TEXT_CHARS:]
         if not kept or len(kept) > self._text_left:
             return None
         self._text_left -= len(kept)

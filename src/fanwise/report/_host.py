@@ -31,7 +31,10 @@ def read_host(known: Mapping[str, Any]) -> Host:
         "start_method": "none",
     }
     names = {field.name for field in fields(Host)}
-    return Host(**(found | {name: value for name, value in known.items() if name in names}))
+    found |= {name: value for name, value in known.items() if name in names}
+    if found["memory_limit_bytes"] is not None and 0 < found["memory_bytes"] <= found["memory_limit_bytes"]:
+        found["memory_limit_bytes"] = None  # no more of a limit than the machine is
+    return Host(**found)
 
 
 def _usable(cores: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from fanwise.errors import InputError
 from fanwise.report import _record as parts
+from fanwise.report._privacy import plain_value
 from fanwise.report._report import RunReport
 
 __all__ = ["SCHEMA", "decode", "encode"]
@@ -18,6 +19,8 @@ __all__ = ["SCHEMA", "decode", "encode"]
 SCHEMA = "fanwise.report/1"
 _NAMES = {"version": "fanwise", "counts": "items", "lanes": "workers"}
 """Sections whose attribute has another name than their place in the JSON form."""
+
+_LARGEST = 1e18  # of seconds, bytes and items there are fewer; with more, sums and drawings overflow
 
 _T = TypeVar("_T")
 
@@ -51,7 +54,7 @@ def decode(text: str) -> RunReport:
     """Read what `encode` wrote; anything else is an `InputError` that says where it differs."""
     try:
         tree = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"this is not a fanwise report: it is not JSON ({error})") from None
     schema = tree.get("schema") if isinstance(tree, dict) else None
     if schema != SCHEMA:
@@ -61,6 +64,9 @@ def decode(text: str) -> RunReport:
     report = _read(RunReport, tree, "report")
     if not report.lanes or not report.plan.decisions:
         raise InputError("this is not a fanwise report: it has no lane or no decision")
+    shown = report.costs.histogram
+    if len(shown.edges_s) != len(shown.counts) + 1:
+        raise InputError("this is not a fanwise report: costs.histogram needs one edge more than counts")
     return report
 
 
@@ -98,12 +104,14 @@ def _value(hint: Any, found: Any, where: str) -> Any:
 
 
 def _scalar(kind: Any, found: Any, where: str) -> Any:
+    if isinstance(found, int | float) and not abs(found) <= _LARGEST:  # NaN and 1e999 too, which Python's reader takes
+        raise _wrong(where, f"a number up to {_LARGEST:g}", found)
     if kind is float and isinstance(found, int) and not isinstance(found, bool):
         return float(found)
     wanted = dict if kind is Mapping else kind
     if not isinstance(found, wanted) or (wanted is int and isinstance(found, bool)):
         raise _wrong(where, f"a value of type {wanted.__name__}", found)
-    return found
+    return plain_value(found) if wanted is dict else found
 
 
 def _wrong(where: str, expected: str, found: object) -> InputError:

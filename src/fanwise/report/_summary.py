@@ -81,13 +81,13 @@ def _run(fold: Fold, facts: RunFacts, counts: parts.Counts) -> parts.RunInfo:
         function=redact(facts.function),
         started_at=began.strftime("%Y-%m-%dT%H:%M:%S.") + f"{began.microsecond // 1000:03}Z",
         status=_STATUS.get(ended, "partial"),
-        resumed_from=None if facts.resumed_from is None else redact(facts.resumed_from),
+        resumed_from=redact(facts.resumed_from) if facts.resumed_from and counts.resumed else None,
     )
 
 
 def _host(fold: Fold, facts: RunFacts) -> parts.Host:
     method = fold.method if fold.method in _METHODS else "none"
-    return read_host({"start_method": method} | dict(facts.host))
+    return read_host({"start_method": method} | dict(facts.host()))
 
 
 def _lanes(fold: Fold, wall: float, host: str) -> tuple[parts.Lane, ...]:
@@ -99,7 +99,7 @@ def _lanes(fold: Fold, wall: float, host: str) -> tuple[parts.Lane, ...]:
 def _plan(fold: Fold, facts: RunFacts, lanes: Sequence[parts.Lane], method: str) -> parts.Plan:
     decisions = tuple(fold.decisions) or (_NOT_PLANNED,)
     return parts.Plan(
-        workers=_at_a_time(lanes[1:]) if facts.workers is None else facts.workers,
+        workers=facts.workers if facts.workers and lanes[1:] else _at_a_time(lanes[1:]),
         backend=facts.backend or _backend(decisions[0].code, method, len(lanes)),
         chunk_size=_chunk_size(decisions) if facts.chunk_size is None else facts.chunk_size,
         fan_out_item=fold.fan_out_item,

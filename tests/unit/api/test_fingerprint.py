@@ -119,3 +119,57 @@ def test_a_closure_that_cannot_be_pickled_counts_by_type() -> None:
         return inner
 
     assert fingerprint(holding(threading.Lock())) == fingerprint(holding(threading.Lock()))
+
+
+RAN: list[int] = []
+COUNTS: dict[int, int] = {}
+RATES = {"low": 0.2}
+TOTAL = 0
+
+
+def helper(x: int) -> int:
+    return x + 1
+
+
+def calls_helper(x: int) -> int:
+    return helper(x)
+
+
+def notes(x: int) -> int:
+    RAN.append(x)
+    return x
+
+
+def counts(x: int) -> int:
+    COUNTS[x] = 1
+    COUNTS[x] += 1
+    return x
+
+
+def totals(x: int) -> int:
+    global TOTAL
+    TOTAL += x
+    return TOTAL
+
+
+def reads(x: int) -> float:
+    return x * RATES["low"]
+
+
+def test_a_changed_helper_is_another_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(calls_helper)
+    monkeypatch.setattr(sys.modules[__name__], "helper", lambda x: x + 2)
+    assert fingerprint(calls_helper) != before
+
+
+def test_data_that_are_read_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(reads)
+    monkeypatch.setitem(RATES, "low", 0.3)
+    assert fingerprint(reads) != before
+
+
+@pytest.mark.parametrize("fn", [notes, counts, totals])
+def test_what_the_function_itself_writes_to_does_not_count(fn: Callable[[int], int]) -> None:
+    before = fingerprint(fn)
+    fn(3)
+    assert fingerprint(fn) == before

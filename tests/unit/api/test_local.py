@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fanwise
+from fanwise._api import _local
 from fanwise._api._again import SecondChances
-from fanwise._api._local import LocalLoop
+from fanwise._api._local import CoreClock, LocalLoop
 from fanwise._api._source import source_of
 from fanwise._api.run import expand
 from fanwise._clock import SystemClock
@@ -117,3 +119,20 @@ def test_an_interrupt_passes_through_and_leaves_what_is_finished(error: type[Bas
     assert [o.unwrap() for o in expand(loop.take())] == [0, 1, 2]
     assert loop.at == 3
     assert repr(loop) == "<LocalLoop at item 3>"
+
+
+@pytest.mark.parametrize(("waits", "wanted"), [(0, 2.0), (3, 0.25)])
+def test_work_on_a_shared_core_is_not_taken_for_waiting(
+    waits: int, wanted: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine plain work takes longer than its processor time, but never gives up the processor itself."""
+    given_up, used = iter([5, 5 + waits]), iter([1.0, 1.25])
+    monkeypatch.setattr(_local, "_waits", lambda: next(given_up))
+    monkeypatch.setattr(_local, "process_time", lambda: next(used))
+    assert CoreClock().wanted(2.0) == wanted
+
+
+def test_who_sleeps_wants_no_processor() -> None:
+    clock = CoreClock()
+    time.sleep(0.01)
+    assert clock.wanted(0.01) < 0.005

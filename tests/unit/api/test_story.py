@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import fanwise
 from fanwise import _task
 from fanwise._api._again import SecondChances
 from fanwise._api._endings import DONE, Ending
@@ -71,6 +72,19 @@ class TestReport:
         story.stretch(loop_of([1, 2, 4]), [0, 2])
         report = story.end(DONE, lambda: decide("serial.asked", {}))
         assert (report.ok, report.resumed) == (3, 2)
+
+    def test_a_backend_of_another_kind_is_named(self) -> None:
+        story, _ = story_of()
+        story.hired("dask", 4)
+        assert story.end(DONE, lambda: decide("serial.asked", {})).backend == "dask"
+
+    def test_what_only_the_call_knows_is_in_the_report(self) -> None:
+        story, _ = story_of()
+        story.know(warnings=["the disk is slow"])
+        story.know(bundles=[{"digest": "d", "names": ["panel"], "bytes": 8, "transfers": 2, "attached": 2}])
+        report = story.end(DONE, lambda: decide("serial.asked", {}))
+        assert report.warnings == ("the disk is slow",)
+        assert report.bundles[0].names == ("panel",)
 
     def test_decisions_keep_their_order_and_item(self) -> None:
         story, clock = story_of()
@@ -184,3 +198,19 @@ def test_a_run_is_called_after_its_function(fn: Any, label: str) -> None:
 
 def test_a_story_shows_its_name() -> None:
     assert repr(story_of()[0]) == "<Story of abs, 1 events at hand>"
+
+
+@pytest.mark.parametrize("verb", [fanwise.map, fanwise.run, lambda *a, **k: list(fanwise.stream(*a, **k))])
+def test_every_verb_closes_the_display_once(verb: Any) -> None:
+    recorded = RecordingProgress()
+    verb(abs, [-1, 2], progress=recorded, workers=1)
+    assert [report.items for report in recorded.reports] == [2]
+
+
+def test_attempts_in_this_process_are_reported() -> None:
+    from fanwise.testing import Raise, Scripted
+
+    flaky = Scripted(abs, {1: [Raise(OSError("x"))], 2: [Raise(OSError("x")), Raise(OSError("y"))]})
+    report = fanwise.run(flaky, [-1, -2, -3], retries=1, workers=1).report
+    assert (report.ok, report.failed, report.retried) == (2, 1, 2)
+    assert report.failures[0].attempts == 2

@@ -85,7 +85,7 @@ def test_results_of_all_kinds_come_back_in_order() -> None:
     results.add(Failure(12, ValueError("bad"), 0.125))
     results.add(streak(13, [[1], threading.Lock(), {1j}], [1.0, 2.0, 3.0]))
     results.say([(10, "stdout", "x"), (12, "stderr", "y"), (15, "log", {"msg": "z"})])
-    settled, stats = decode_results(frame(encode_results(results, STATS), SECTIONS | LAST), 99)
+    settled, stats = decode_results(frame(encode_results(results, STATS), SECTIONS | LAST), 99, 10)
     assert stats == STATS
     ok, failed, first, second, third = settled
     assert ok == Batch(10, ["a", "b"], (0.5, 0.25), 99, 2, (Said(10, "stdout", "x"),))
@@ -101,19 +101,19 @@ def test_results_of_all_kinds_come_back_in_order() -> None:
 
 def test_a_least_cost_that_is_not_known_stays_so() -> None:
     stats = replace(STATS, least=None)
-    assert decode_results(frame(encode_results(Results(0, 1), stats)), None) == ((), stats)
+    assert decode_results(frame(encode_results(Results(0, 1), stats)), None, 0) == ((), stats)
 
 
 def test_results_in_between_have_no_statistics() -> None:
     results = Results(0, 1)
     results.add(streak(0, [1], [0.5]))
-    assert decode_results(frame(encode_results(results, None)), None) == ((Batch(0, [1], 0.5, None, 1),), None)
+    assert decode_results(frame(encode_results(results, None)), None, 1) == ((Batch(0, [1], 0.5, None, 1),), None)
 
 
 def test_a_value_that_fails_to_load_is_one_failure() -> None:
     results = Results(0, 1)
     results.add(streak(0, [Refuses(), [2]], [0.5, 0.25]))
-    settled, _ = decode_results(frame(encode_results(results, None)), 9)
+    settled, _ = decode_results(frame(encode_results(results, None)), 9, 5)
     assert isinstance(settled[0], Failed)
     assert type(settled[0].error) is NotPicklableError
     assert type(settled[0].error.__cause__) is ZeroDivisionError
@@ -130,7 +130,7 @@ def test_results_pickled_singly_come_as_one_batch() -> None:
     results.add(streak(0, [Pair(1), Pair(2), Pair(3)], [0.5, 0.25, 0.125]))
     results.add(streak(3, ["plain", "text"], [1.0, 2.0]))
     results.say([(1, "stdout", "x"), (4, "stdout", "y")])
-    (batch,), _ = decode_results(frame(encode_results(results, None)), 9)
+    (batch,), _ = decode_results(frame(encode_results(results, None)), 9, 5)
     assert isinstance(batch, Batch)
     assert batch.values == [Pair(1), Pair(2), Pair(3), "plain", "text"]
     assert batch.seconds == (0.5, 0.25, 0.125, 1.0, 2.0)
@@ -161,6 +161,13 @@ def test_only_one_plain_small_batch_is_bare() -> None:
     assert large.bare() is None
 
 
+def test_more_results_than_a_chunk_has_items_are_no_frame() -> None:
+    results = Results(0, 1)
+    results.add(streak(0, [1, 2, 3], [0.5] * 3))
+    with pytest.raises(ValueError, match="more than the 2 results"):
+        decode_results(frame(encode_results(results, None)), 9, 2)
+
+
 @given(st.data())
 def test_damaged_results_are_told_from_good_ones(data: st.DataObject) -> None:
     """Whatever is wrong with a frame, the coordinator knows the error as one of a frame."""
@@ -173,7 +180,7 @@ def test_damaged_results_are_told_from_good_ones(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(payload)))
     for damaged in (payload, payload[:cut]):
         try:
-            decode_results(frame(bytes(damaged), SECTIONS), 1)
+            decode_results(frame(bytes(damaged), SECTIONS), 1, 3)
         except (*_GARBLED, struct.error, RecursionError):
             continue
 
@@ -188,7 +195,7 @@ def test_a_number_of_results_that_have_no_room_is_damage(kind: int, items: int) 
         results.add(Failure(0, ValueError("bad"), 0.5))
     results.heads[0] = struct.pack("<IId", kind, items, 0.5)
     with pytest.raises(ValueError, match=f"{items} results are announced"):
-        decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1)
+        decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1, 2**40)
 
 
 @given(st.binary(max_size=200))

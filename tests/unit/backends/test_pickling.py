@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
+from collections import deque
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from fanwise.backends.process import _pickling
 from fanwise.backends.process._pickling import (
     Packed,
     attach,
+    detach,
     dumps,
     dumps_by_value,
     is_plain,
@@ -129,26 +132,55 @@ def test_a_result_that_cannot_be_pickled_is_an_error_in_its_place() -> None:
     assert [type(p) for p in packs] == [Packed, NotPicklableError]
 
 
+def test_a_result_that_exits_while_it_is_pickled_is_a_failure_of_its_item() -> None:
+    class Exits:
+        def __reduce__(self) -> Any:
+            raise SystemExit(3)
+
+    (packed,) = pack_results([Exits()])
+    assert isinstance(packed, SystemExit)
+
+
 class TestAttachments:
     @pytest.fixture(autouse=True)
     def _registries(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_pickling, "_reduces", {})
         monkeypatch.setattr(_pickling, "_resolvers", [])
+        monkeypatch.setattr(_pickling, "_arrived", deque())
 
     @pytest.mark.parametrize(
         "dump", [lambda o: dumps(o, main_by_value=False), dumps_by_value], ids=["plain", "by value"]
     )
     def test_a_registered_type_leaves_its_attachment(self, dump: Any) -> None:
         attachment = Attachment(b"0123456789abcdef", 5, 100)
-        register_attachment(Named, lambda obj: (attachment, (str, ("in its place",))))
+        register_attachment(Named, lambda obj: ([attachment], (str, ("in its place",))))
         packed = dump({"a": Named()})
         assert packed.attachments == [attachment]
         assert loads(packed.data) == {"a": "in its place"}
 
-    def test_every_resolver_hears_of_an_arrival(self) -> None:
+    def test_what_arrives_before_there_is_a_resolver_waits_for_it(self) -> None:
+        heard: list[tuple[Attachment, bool]] = []
+        first, second = (Attachment(bytes([n]) * 16, 5, 100) for n in (1, 2))
+        attach(first, keep=True)
+        register_resolver(lambda a, *, keep: heard.append((a, keep)), lambda _: None)
+        assert heard == [(first, True)]
+        attach(second, keep=False)
+        assert heard == [(first, True), (second, False)]
+
+    def test_what_its_owner_has_closed_waits_for_nobody(self) -> None:
         heard: list[Attachment] = []
-        register_resolver(heard.append)
-        register_resolver(heard.append)
-        attachment = Attachment(b"0123456789abcdef", 5, 100)
-        attach(attachment)
-        assert heard == [attachment, attachment]
+        fd = os.open(os.devnull, os.O_RDONLY)
+        closed, open_still = (Attachment(bytes([n]) * 16, number, 100) for n, number in ((1, fd), (2, 5)))
+        attach(closed, keep=True)
+        attach(open_still, keep=True)
+        detach(closed.id)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+        register_resolver(lambda a, *, keep: heard.append(a), lambda _: None)
+        assert heard == [open_still]
+
+    def test_a_resolver_hears_of_what_was_closed(self) -> None:
+        forgotten: list[bytes] = []
+        register_resolver(lambda a, *, keep: None, forgotten.append)
+        detach(b"0123456789abcdef")
+        assert forgotten == [b"0123456789abcdef"]

@@ -8,7 +8,8 @@ import os
 import pytest
 
 from fanwise import Cache
-from fanwise.cache._array_keys import _recognisers, is_frozen, know_owner
+from fanwise._owners import _recognisers, know_owner
+from fanwise.cache._array_keys import is_frozen
 from fanwise.cache._keys import Encoder, Unkeyable
 
 np = pytest.importorskip("numpy")

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fanwise
 from fanwise.cli._journals import journal_of
-from fanwise.cli._logs import JsonLines, configure
-from fanwise.cli._options import RunOptions, default_cache_dir, progress_kind
+from fanwise.cli._logs import configure
+from fanwise.cli._options import RunOptions, default_cache_dir
 from fanwise.cli._outputs import check_input, check_new, check_writable, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, finite
 from fanwise.errors import InputError, UsageError
@@ -31,21 +31,35 @@ def options(**chosen: object) -> RunOptions:
     return RunOptions(**(plain | chosen))
 
 
-@pytest.mark.parametrize(
-    ("chosen", "environment", "terminal", "kind"),
-    [
-        ({}, {}, True, "auto"),
-        ({}, {}, False, "plain"),
-        ({}, {"FANWISE_PROGRESS": "json"}, False, "auto"),
-        ({}, {"FANWISE_LOG": "json"}, True, "none"),
-        ({"progress": "rich"}, {"FANWISE_PROGRESS": "json"}, False, "rich"),
-        ({"progress": "rich", "quiet": True}, {}, True, "none"),
-    ],
-)
-def test_the_display_fits_the_options_and_the_terminal(
-    chosen: dict[str, object], environment: dict[str, str], terminal: bool, kind: str
+def shown(capsys: pytest.CaptureFixture[str], **chosen: object) -> str:
+    """What a run of three items writes to a stderr that is no terminal."""
+    fanwise.map(abs, [-1, 2, 3], progress=options(**chosen).bar("probe"), workers=1)
+    return capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FANWISE_PROGRESS", "FANWISE_LOG", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_pipe_gets_a_closing_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for chosen in ({}, {"progress": "plain"}, {"progress": "rich"}):
+        assert shown(capsys, **chosen).startswith("fanwise: probe: 3 items in ")
+
+
+def test_quiet_beats_the_option_and_that_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert progress_kind(options(**chosen), environment, terminal=terminal) == kind
+    monkeypatch.setenv("FANWISE_PROGRESS", "json")
+    assert shown(capsys, quiet=True, progress="plain") == shown(capsys, progress="none") == ""
+    assert shown(capsys, progress="plain").startswith("fanwise: probe: ")
+    assert json.loads(shown(capsys).splitlines()[-1])
+
+
+def test_lines_of_json_logs_stand_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FANWISE_LOG", "json")
+    assert shown(capsys) == ""
 
 
 def test_quiet_notes_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,19 +181,6 @@ def test_sigterm_ends_a_step_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt), terminable():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_json_logs_have_exactly_the_documented_fields() -> None:
-    try:
-        raise ValueError("oh")
-    except ValueError:
-        record = logging.LogRecord("fanwise.x", logging.INFO, "f.py", 1, "hello %s", ("you",), sys.exc_info())
-    record.fanwise_item = 17
-    found = json.loads(JsonLines("run1").format(record))
-    assert list(found) == ["t", "level", "logger", "msg", "run", "item", "error"]
-    assert found["t"].endswith("Z")
-    assert (found["msg"], found["run"], found["item"]) == ("hello you", "run1", 17)
-    assert (found["error"]["type"], found["error"]["message"]) == ("ValueError", "oh")
 
 
 @pytest.mark.parametrize(("environment", "start"), [({}, "INFO fanwise"), ({"FANWISE_LOG": "json"}, '{"t": ')])

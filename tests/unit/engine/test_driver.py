@@ -136,7 +136,7 @@ class Drawn:
         self.left -= got
         if self._clock is not None:
             self._clock.advance(self._seconds * got)
-        return type("Drawing", (), {"count": got, "ended": got < count, "error": None, "known": ()})()
+        return type("Drawing", (), {"count": got, "ended": got < count, "error": None, "known": (), "cached": ()})()
 
 
 def driver_of(

@@ -130,10 +130,10 @@ def test_busy_cores_are_told_from_free_ones_and_from_waiting(cpu, reported):
 
 
 def test_threads_below_an_item_are_a_loss_where_they_outnumber_the_cores():
-    crowded = losses(two_workers(cpu=2.0), host={"cores_usable": 2.0})["nested-threads"]
+    crowded = losses(two_workers(cpu=2.0), host=lambda: {"cores_usable": 2.0})["nested-threads"]
     assert crowded.seconds == pytest.approx(1.0)
     assert crowded.text == "Each item kept 2.0 cores busy: 2 workers shared 2 cores."
-    assert losses(two_workers(cpu=2.0), host={"cores_usable": 8.0}) == {}
+    assert losses(two_workers(cpu=2.0), host=lambda: {"cores_usable": 8.0}) == {}
 
 
 def test_a_slow_consumer_of_a_serial_run_is_named():

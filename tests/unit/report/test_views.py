@@ -19,7 +19,7 @@ def report():
             told.ChunkDone(1.2, 0, 12, 3, ok=3, cached=2, resumed=1, cache=0.1),
             told.RunEnded(1.3, "interrupted"),
         ],
-        host={"cores_usable": 2.0, "quota_cores": 2.0, "load_at_start": 0.5, "blas_threads": 1},
+        host=lambda: {"cores_usable": 2.0, "quota_cores": 2.0, "load_at_start": 0.5, "blas_threads": 1},
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import plain_environment
 
 from fanwise.cli import main
 from fanwise.workloads import auditscan
@@ -430,8 +431,4 @@ def test_checking_loads_nothing_heavy(place: Path) -> None:
         "import sys; from fanwise.cli import main; main(['scan', '--rules', 'rules.yaml', '--check']);"
         "sys.exit(bool({'pandas', 'numpy', 'openpyxl', 'xlsxwriter', 'multiprocessing', 'rich'} & set(sys.modules)))"
     )
-    source = Path(auditscan.__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(source)}
-    assert (
-        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False).returncode == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], env=plain_environment(), check=False).returncode == 0

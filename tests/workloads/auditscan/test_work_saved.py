@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.programs import COMMAND, peak_bytes
 
 from fanwise.workloads import auditscan
 from fanwise.workloads.auditscan import Rule, RuleSet
@@ -17,8 +15,6 @@ from fanwise.workloads.auditscan._identify import identify_lines
 from fanwise.workloads.auditscan._lines import Lines, finder_for
 from fanwise.workloads.auditscan._match import Matcher
 from fanwise.workloads.auditscan._search import Searcher, further_literals, narrowed, needed_literals
-
-MAIN = "import sys; from fanwise.cli import main; sys.exit(main())"
 
 
 def lines_read(rules: RuleSet, data: bytes) -> tuple[int, int]:
@@ -87,28 +83,11 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     pytest.importorskip("fanwise._api.verbs")
     rules = tmp_path / "rules.yaml"
     rules.write_text("all: {regex: 'Logging_\\w+::(?P<rest>.*)', field_list: [rest]}\n")
-    environment = {**os.environ, "PYTHONPATH": str(Path(auditscan.__file__).parents[3])}
     peaks = []
     for count in (3, 24):
         folder = tmp_path / str(count)
         auditscan.write_samples(folder, count, kilobytes=300)
-        words = [
-            "scan",
-            folder,
-            "--rules",
-            rules,
-            "--out",
-            tmp_path / f"out{count}",
-            "--format",
-            "jsonl,xlsx",
-            "-p",
-            "1",
-            "-q",
-        ]
-        process = subprocess.Popen([sys.executable, "-c", MAIN, *map(str, words)], env=environment)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        peaks.append(used.ru_maxrss / 1024)
+        options = ["--rules", str(rules), "--out", f"out{count}", "--format", "jsonl,xlsx", "-p", "1", "-q"]
+        peaks.append(peak_bytes([*COMMAND, "scan", str(folder), *options], tmp_path) / 1e6)
     assert peaks[1] < peaks[0] + 40, peaks
     assert max(peaks) < 300

@@ -20,7 +20,7 @@ METHODS = ("conditional", "midp", "blaker", "minlike")
 STEP = mp.mpf("0.01")
 FAR = 60
 HALVINGS = 110
-TABLES = 120
+TABLES = 24
 
 Table = tuple[int, int, int, int]
 

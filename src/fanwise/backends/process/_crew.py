@@ -31,8 +31,8 @@ from fanwise.backends.process._running import RETURNED
 from fanwise.backends.process._sections import split
 from fanwise.backends.process._start import Starter
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
-from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, READY
-from fanwise.errors import BackendError, NotPicklableError
+from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, READY, UNATTACHED
+from fanwise.errors import BackendError, BundleError, NotPicklableError
 from fanwise.records.outcomes import Batch, Settled
 from fanwise.records.scheduling import (
     Chunk,
@@ -88,13 +88,7 @@ class ProcessCrew:
         enter(self)
 
     def start(self, count: int) -> None:
-        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`.
-
-        Raises
-        ------
-        NotPicklableError
-            If the initializer has to be sent to the workers and cannot be pickled.
-        """
+        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`."""
         borrowed = self._reserve.borrow(count) if self._dispatcher.parcel is not None else []
         for link in borrowed:
             self._adopt(link)
@@ -105,16 +99,20 @@ class ProcessCrew:
 
     def _start_one(self) -> None:
         try:
-            link = self._starter.start(self._spare, self._clock.now())
+            link = self._starter.start(self._clock.now())
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))
+            return
+        except NotPicklableError as error:
+            self._events.append(StartFailed(self._clock.now(), str(error), fatal=True, error=error))
             return
         self._reserve.note_start()
         self._adopt(link)
 
     def _adopt(self, link: Link) -> None:
         link.number = next(self._numbers)
+        link.channel.spare = self._spare
         self._links[link.number] = link
         self._poller.watch(link.channel.fileno(), partial(self._on_socket, link))
         self._poller.watch(link.process.fileno(), partial(self._on_news, link))
@@ -125,6 +123,7 @@ class ProcessCrew:
 
     def _release(self, link: Link) -> None:
         """Take a worker out of the crew."""
+        link.channel.spare = None
         del self._links[link.number]
         for fd in (link.channel.fileno(), link.process.fileno(), *(output.fd for output in link.outputs.values())):
             self._poller.forget(fd)
@@ -133,7 +132,7 @@ class ProcessCrew:
         """Give a chunk to a worker. Items that cannot be pickled are reported as `Unsendable`, the others go."""
         link = self._links.get(worker)
         if link is not None and link.kill_reason is None:
-            unsendable = self._dispatcher.send(link, chunk)
+            unsendable = _all_of(chunk, link.unfit) if link.unfit else self._dispatcher.send(link, chunk)
             if unsendable:
                 self._report(link, chunk, unsendable)
             if link.channel.pending:
@@ -144,7 +143,7 @@ class ProcessCrew:
         link = self._links.get(worker)
         return None if link is None or link.kill_reason is not None else link
 
-    def _report(self, link: Link, chunk: Chunk, unsendable: Sequence[tuple[int, NotPicklableError]]) -> None:
+    def _report(self, link: Link, chunk: Chunk, unsendable: Sequence[tuple[int, BaseException]]) -> None:
         now = self._clock.now()
         self._events.extend(Unsendable(now, link.number, chunk.id, index, error) for index, error in unsendable)
         if len(unsendable) == chunk.count:
@@ -181,9 +180,9 @@ class ProcessCrew:
         elif frame.kind == Kind.FUNCTION:
             self._dispatcher.introduce_again(link)
         elif frame.kind == Kind.ATTACH:
-            link.attached.clear()
-        elif frame.kind == Kind.STOP:
-            link.channel.send(Kind.STOP)
+            link.attached.forget_all()
+        elif frame.kind in {Kind.STOP, Kind.FORGET}:
+            link.channel.post(frame.kind, bytes(frame.payload), flags=frame.flags)
         self._watch_writing(link)
 
     def kill(self, worker: int, reason: str) -> None:
@@ -212,11 +211,18 @@ class ProcessCrew:
     def wait(self, timeout: float | None) -> list[Event]:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
+            self._tell_what_was_closed()
             self._poller.wait(0 if self._events else timeout)
         elif self._owner != os.getpid():
             raise BackendError("these workers belong to another process")
         events, self._events = self._events, []
         return events
+
+    def _tell_what_was_closed(self) -> None:
+        for link in self._links.values():
+            if link.attached.outdated:
+                link.tell()
+                self._watch_writing(link)
 
     def wake(self) -> None:
         """Make a `wait` in another thread, or the next one, return at once."""
@@ -265,7 +271,7 @@ class ProcessCrew:
             self._on_refused(link, frame)
         elif frame.kind == Kind.ATTACH:
             for attachment in decode_attachments(frame):
-                attach(attachment)
+                attach(attachment, keep=False)
         elif frame.kind == Kind.BROKEN:
             link.broken, text = _exceptions.decode(split(frame.payload, lasting=frame.lasting)[0].data)
             logging.getLogger("concurrent.futures").critical("Exception in initializer:\n%s", text)
@@ -277,7 +283,7 @@ class ProcessCrew:
         if flight is None:
             return
         if frame.flags & SECTIONS:
-            settled, stats = decode_results(frame, link.pid)
+            settled, stats = decode_results(frame, link.pid, flight.chunk.count)
         else:
             settled, stats = decode_bare_results(frame.payload, link.pid)
         now = self._clock.now()
@@ -300,18 +306,25 @@ class ProcessCrew:
 
     def _on_refused(self, link: Link, frame: Frame) -> None:
         inline = bool(frame.flags & CUT)
-        link.attached.clear()
+        link.attached.forget_all()
         if frame.flags & FAULTY_FUNCTION and not inline:
-            self._on_faulty_function(link, _exceptions.decode(split(frame.payload, lasting=False)[0].data)[0])
+            self._on_faulty_function(link, _reason(frame))
         elif frame.flags & FAULTY_FUNCTION:
             self._dispatcher.introduce_again(link, inline=True)
         elif frame.chunk in link.in_flight:
             chunk = link.in_flight[frame.chunk].chunk
-            self._report(link, chunk, self._dispatcher.send_singly(link, chunk, inline=inline))
+            cannot = frame.flags & UNATTACHED
+            unsendable = _all_of(chunk, _reason(frame)) if cannot else None
+            self._report(link, chunk, unsendable or self._dispatcher.send_singly(link, chunk, inline=inline))
         self._watch_writing(link)
 
     def _on_faulty_function(self, link: Link, error: BaseException) -> None:
         """A worker cannot import what the function needs: send its module along, once; then give up."""
+        if isinstance(error, BundleError):
+            link.unfit = error
+            for flight in list(link.in_flight.values()):
+                self._report(link, flight.chunk, _all_of(flight.chunk, error))
+            return
         if self._by_value:
             failure = BackendError(f"fn cannot be loaded in a worker: {type(error).__name__}: {error}")
             failure.__cause__ = error
@@ -350,7 +363,7 @@ class ProcessCrew:
         reason = link.kill_reason or link.process.trouble
         reason = reason or _death.describe(code, words, link.last_rss(), out_of_memory=memory)
         if not link.is_ready:
-            return self._stillborn(now, link, reason)
+            return _stillborn(now, link, reason)
         retired = code == 0 and index is None and link.kill_reason is None
         if retired and (link.stopping or self._starter.max_tasks):
             for chunk, flight in list(link.in_flight.items()):
@@ -358,13 +371,6 @@ class ProcessCrew:
             return WorkerRetired(now, link.number)
         output = "".join(reader.tail for reader in link.outputs.values())
         return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
-
-    def _stillborn(self, now: float, link: Link, reason: str) -> StartFailed:
-        if link.broken is not None:
-            return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
-        if link.is_initializing():
-            return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
-        return StartFailed(now, f"a worker died while starting: {reason}")
 
     def close(self, *, kill: bool) -> None:
         """End the loan: idle workers of a warm backend are handed back, all others are stopped and reaped.
@@ -415,6 +421,25 @@ class ProcessCrew:
             self._spare.release()
             os.close(self._woken)
             os.close(self._waker)
+
+
+def _stillborn(now: float, link: Link, reason: str) -> StartFailed | WorkerDied:
+    """A worker that was never ready: what its initializer did, it will do again; anything else may be bad luck."""
+    if link.broken is not None:
+        return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
+    if link.is_initializing():
+        return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
+    return WorkerDied(now, link.number, reason, idle=True)
+
+
+def _reason(frame: Frame) -> BaseException:
+    """Why a worker refused something."""
+    return _exceptions.decode(split(frame.payload, lasting=False)[0].data)[0]
+
+
+def _all_of(chunk: Chunk, error: BaseException) -> list[tuple[int, BaseException]]:
+    """Every item of a chunk, for the same reason."""
+    return [(index, error) for index in range(chunk.first, chunk.first + chunk.count)]
 
 
 def _reached(last: Settled) -> int:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._link import InFlight, Link
-from fanwise.backends.process._messages import BARE_BELOW, BARE_CHUNK, SECTIONS, encode_attachments, encode_chunk
+from fanwise.backends.process._messages import BARE_BELOW, BARE_CHUNK, SECTIONS, encode_chunk
 from fanwise.backends.process._parcel import Parcel
 from fanwise.backends.process._pickling import Packed, dumps, is_plain
 from fanwise.backends.process._wire import Kind
 from fanwise.errors import NotPicklableError
 from fanwise.records.scheduling import Chunk
-from fanwise.typing import Attachment, Work
+from fanwise.typing import Work
 
 __all__ = ["Dispatcher"]
 
@@ -78,7 +78,7 @@ class Dispatcher:
             payload = BARE_CHUNK.pack(self.number, chunk.attempt, *load.ranges[0]) + bare
             link.channel.post(Kind.CHUNK, payload, chunk.id)
             return
-        self._attach(link, [attachment for packed in load.packs for attachment in packed.attachments])
+        link.attach([attachment for packed in load.packs for attachment in packed.attachments])
         parts = encode_chunk(self.number, chunk.attempt, load.ranges, load.packs)
         send = link.channel.send_inline if inline else link.channel.send
         send(Kind.CHUNK, parts, chunk=chunk.id, flags=SECTIONS)
@@ -87,6 +87,7 @@ class Dispatcher:
         """Send the function once more: in another form, or without a descriptor."""
         self.parcel = parcel or self.parcel
         if self.parcel is not None:
+            link.attach(self.parcel.packed.attachments)
             parts = self.parcel.parts(self._snapshot())
             send = link.channel.send_inline if inline else link.channel.send
             send(Kind.FUNCTION, parts, chunk=self.number)
@@ -100,21 +101,14 @@ class Dispatcher:
         state = self._snapshot()
         if self.number in link.known and state == link.state:
             return
-        self._attach(link, self._work.attachments() if self._work.attachments else ())
-        self._attach(link, self.parcel.packed.attachments)
+        link.attach(self._work.attachments() if self._work.attachments else ())
+        link.attach(self.parcel.packed.attachments)
         parts = self.parcel.parts(b"" if state == link.state else state)
         link.channel.send(Kind.FUNCTION, parts, chunk=self.number)
         if self.number in link.known:
             link.known.remove(self.number)
         link.known.append(self.number)
         link.state = state
-
-    def _attach(self, link: Link, attachments: Sequence[Attachment]) -> None:
-        new = {a.id: a for a in attachments if a.id not in link.attached}
-        if new:
-            parts = encode_attachments(list(new.values()))
-            link.channel.send(Kind.ATTACH, parts, fds=[a.fd for a in new.values()])
-            link.attached.update(new)
 
     def _load(self, link: Link, chunk: Chunk, items: Sequence[Any]) -> _Load:
         try:

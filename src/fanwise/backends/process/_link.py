@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from fanwise.backends.process._attached import FUNCTIONS_TOO, Attached
 from fanwise.backends.process._cell import Cell, Phase
 from fanwise.backends.process._ends import CallerEnds, WorkerEnds, enter, fork_gate, open_ends
 from fanwise.backends.process._lines import LineReader
 from fanwise.backends.process._process import Process
-from fanwise.backends.process._wire import Channel, Role, Spare
+from fanwise.backends.process._wire import Channel, Role
 from fanwise.backends.process._worker import KEPT
 from fanwise.records.scheduling import Chunk
+from fanwise.typing import Attachment
 
 __all__ = ["InFlight", "Link"]
 
@@ -33,19 +35,19 @@ class InFlight:
 class Link:
     """Channel, page, output and process of one worker, and what it has been sent."""
 
-    def __init__(self, ends: CallerEnds, method: str, spare: Spare, born: float) -> None:
+    def __init__(self, ends: CallerEnds, method: str, born: float) -> None:
         self.method = method
         self.born = born
         self.number = 0  # in the crew that has it
         self.pid: int | None = None
         self._process: Process | None = None
-        self.channel = Channel(ends.sock, Role.COORDINATOR, spare)
+        self.channel = Channel(ends.sock, Role.COORDINATOR)
         self.peer = Channel(ends.peer, Role.WORKER)
         self.cell = Cell(ends.page)
         self.outputs = {1: LineReader(ends.out), 2: LineReader(ends.err)}
         self.known: deque[int] = deque(maxlen=KEPT)  # functions
         self.introduced: object = None  # the dispatcher whose function it has
-        self.attached: set[bytes] = set()
+        self.attached = Attached()
         self.state = b""
         self.is_twin = False  # forked for this crew: knows the same ``__main__``
         self.inherits = False  # and can take the items itself
@@ -53,6 +55,7 @@ class Link:
         self.kill_reason: str | None = None
         self.stopping = False
         self.garbled = False  # it has sent what cannot be read
+        self.unfit: BaseException | None = None  # why it cannot run the function it was sent
         self.broken: BaseException | None = None
         self._rss = 0
         self._life = ends.life
@@ -60,11 +63,11 @@ class Link:
         enter(self)
 
     @classmethod
-    def open(cls, launch: Callable[[WorkerEnds], Process], method: str, spare: Spare, born: float) -> Link:
+    def open(cls, launch: Callable[[WorkerEnds], Process], method: str, born: float) -> Link:
         """Start a worker by ``launch``."""
         with fork_gate:
             theirs, ours = open_ends()
-            link = cls(ours, method, spare, born)
+            link = cls(ours, method, born)
             try:
                 link._process = launch(theirs)
             except BaseException:
@@ -88,7 +91,8 @@ class Link:
     @property
     def is_idle(self) -> bool:
         """Whether it is ready, alive, and has nothing to do."""
-        return self.is_ready and not self.in_flight and not self.stopping and self.kill_reason is None
+        is_free = not self.in_flight and not self.stopping and self.unfit is None
+        return self.is_ready and is_free and self.kill_reason is None
 
     def running(self) -> tuple[float, int] | None:
         """Start and index of the item, or first item of a block, that is being run."""
@@ -106,6 +110,18 @@ class Link:
 
     def _is_open(self, index: int) -> bool:
         return any(f.reached <= index < f.chunk.first + f.chunk.count for f in self.in_flight.values())
+
+    def attach(self, attachments: Sequence[Attachment]) -> None:
+        """Hand over what the next message mentions and the worker does not have."""
+        self.attached.send(self.channel, attachments)
+
+    def tell(self) -> None:
+        """Have the worker let go of what owners have closed, and of functions that may hold it."""
+        if self.attached.outdated:
+            if not self.is_twin:
+                self.known.clear()
+                self.introduced = None
+            self.attached.tell(self.channel, 0 if self.is_twin else FUNCTIONS_TOO)
 
     def rss(self) -> int:
         """Resident bytes now; the worker's own last figure where there is no /proc."""

@@ -27,6 +27,7 @@ from fanwise.typing import Attachment
 __all__ = [
     "BARE_BELOW",
     "BARE_CHUNK",
+    "ID_BYTES",
     "LAST",
     "SECTIONS",
     "ChunkHead",
@@ -61,8 +62,10 @@ _CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherite
 _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
 _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an item follows)
-_ATTACHMENT = struct.Struct("<16sQ")
-_FIXED_STATS = 8
+ID_BYTES = 16
+"""Bytes of the id of an attachment."""
+_ATTACHMENT = struct.Struct(f"<{ID_BYTES}sQ")
+_FIXED_STATS = 9
 
 _OK, _FAILED, _SAID = 0, 1, 2
 
@@ -92,6 +95,7 @@ class FunctionOptions:
     seed: int | None
     isolate: bool
     state: bytes  # a snapshot if the caller's state has changed, else empty
+    stops: bool = False
 
 
 def encode_chunk(
@@ -147,10 +151,11 @@ class Results:
             self.items += len(settled.values)
             return
         for value, packed, seconds in zip(settled.values, packs, settled.seconds, strict=True):
-            if isinstance(packed, NotPicklableError):
-                self._add(_FAILED, 1, seconds, _exceptions.encode(explain(value, "the result", packed)))
-            else:
+            if isinstance(packed, Packed):
                 self._add(_OK, 1, seconds, packed)
+            else:
+                why = explain(value, "the result", packed) if isinstance(packed, NotPicklableError) else packed
+                self._add(_FAILED, 1, seconds, _exceptions.encode(why))
 
     def bare(self) -> bytes | None:
         """The one pickle that this is, if it is one that has nothing beside it and is not large."""
@@ -199,13 +204,14 @@ def encode_bare_results(
 
 def _flat_stats(s: ChunkStats) -> list[float]:
     least = nan if s.least is None else s.least
-    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.slowest)]
-    return [*fixed, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
+    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.counts), len(s.slowest)]
+    return [*fixed, *s.counts, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
 
 
 def _stats(words: Sequence[float]) -> ChunkStats:
-    busy, cpu, codec, bytes_in, bytes_out, rss, least, slow = words[:_FIXED_STATS]
-    pairs = list(zip(words[_FIXED_STATS::2], words[_FIXED_STATS + 1 :: 2], strict=True))
+    busy, cpu, codec, bytes_in, bytes_out, rss, least, own, slow = words[:_FIXED_STATS]
+    counts, rest = words[_FIXED_STATS : _FIXED_STATS + int(own)], words[_FIXED_STATS + int(own) :]
+    pairs = list(zip(rest[::2], rest[1::2], strict=True))
     return ChunkStats(
         busy=busy,
         cpu=cpu,
@@ -216,6 +222,7 @@ def _stats(words: Sequence[float]) -> ChunkStats:
         slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
         costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
         least=None if isnan(least) else least,
+        counts=tuple(counts),
     )
 
 
@@ -226,15 +233,21 @@ class _Group(NamedTuple):
     section: Section
 
 
-def decode_results(frame: Frame, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats | None]:
-    """The records that stand for these results, loaded; a value that fails to load is one `Failed`."""
+def decode_results(frame: Frame, worker: int | None, most: int) -> tuple[tuple[Settled, ...], ChunkStats | None]:
+    """The records that stand for these results, loaded; a value that fails to load is one `Failed`.
+
+    ``most`` is the number of items of the chunk: a damaged frame that announces more would be unrolled for minutes.
+    """
     head, *sections = split(frame.payload, lasting=frame.lasting)
     first, attempt, words = _RESULTS.unpack_from(head.data)
     at = _RESULTS.size + 8 * words
     stats = _stats(head.data[_RESULTS.size : at].cast("d").tolist()) if words else None
     groups = list(_groups(head.data[at:], sections))
     said = tuple(Said(*piece) for group in groups if group.kind == _SAID for piece in loads(*group.section))
-    settled = _settle([group for group in groups if group.kind != _SAID], first, attempt, worker, said)
+    outcomes = [group for group in groups if group.kind != _SAID]
+    if sum(group.items for group in outcomes) > most:
+        raise ValueError(f"more than the {most} results of a chunk have come")
+    settled = _settle(outcomes, first, attempt, worker, said)
     return tuple(_merge(settled)), stats
 
 

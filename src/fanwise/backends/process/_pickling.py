@@ -8,11 +8,13 @@ definition. Buffers from 8 KiB on travel out of band and arrive as views into th
 from __future__ import annotations
 
 import io
+import os
 import pickle
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from fanwise.errors import NotPicklableError
 from fanwise.typing import Attachment
@@ -20,6 +22,7 @@ from fanwise.typing import Attachment
 __all__ = [
     "Packed",
     "attach",
+    "detach",
     "dumps",
     "dumps_by_value",
     "is_plain",
@@ -30,13 +33,27 @@ __all__ = [
 ]
 
 Reduced = tuple[Any, ...] | str
-Reduce = Callable[[Any], tuple[Attachment, Reduced]]
+Reduce = Callable[[Any], tuple[Sequence[Attachment], Reduced]]
 
 _APART_FROM = 8 << 10
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
 
+
+class Accept(Protocol):
+    """Takes over an attachment that has arrived; ``keep`` if it is for messages to come too, as in a worker."""
+
+    def __call__(self, attachment: Attachment, *, keep: bool) -> None: ...
+
+
+class _Resolver(NamedTuple):
+    accept: Accept
+    forget: Callable[[bytes], None]
+
+
 _reduces: dict[type, Reduce] = {}
-_resolvers: list[Callable[[Attachment], None]] = []
+_resolvers: list[_Resolver] = []
+_arrived: deque[tuple[Attachment, bool]] = deque()
+"""Came before there was a resolver: a new worker imports it only with the first message that mentions an attachment."""
 
 
 def register_attachment(kind: type, reduce: Reduce) -> None:
@@ -47,21 +64,45 @@ def register_attachment(kind: type, reduce: Reduce) -> None:
     kind : type
         Exactly this type; subclasses are not meant.
     reduce : callable
-        ``reduce(obj)`` returns the `Attachment` to hand over beside the message (once per worker) and the reduce value
+        ``reduce(obj)`` returns each `Attachment` to hand over beside the message (once per worker) and the reduce value
         (as of ``__reduce__``) that finds it by its id at the other end.
     """
     _reduces[kind] = reduce
 
 
-def register_resolver(accept: Callable[[Attachment], None]) -> None:
-    """Have ``accept`` called with each attachment that arrives; the descriptor is the callee's to close."""
-    _resolvers.append(accept)
+def register_resolver(accept: Accept, forget: Callable[[bytes], None]) -> None:
+    """Have attachments that arrive, or have arrived already, taken over.
+
+    Parameters
+    ----------
+    accept : callable
+        Called with each attachment; its descriptor is the callee's to close.
+    forget : callable
+        Called with the id of an attachment whose owner has closed it.
+    """
+    _resolvers.append(_Resolver(accept, forget))
+    _deliver()
 
 
-def attach(attachment: Attachment) -> None:
-    """Hand an attachment that has arrived to whom it concerns."""
-    for accept in _resolvers:
-        accept(attachment)
+def attach(attachment: Attachment, *, keep: bool) -> None:
+    """Hand an attachment that has arrived to whom it concerns, as soon as that is here."""
+    _arrived.append((attachment, keep))
+    _deliver()
+
+
+def _deliver() -> None:
+    while _resolvers and _arrived:
+        attachment, keep = _arrived.popleft()
+        _resolvers[-1].accept(attachment, keep=keep)
+
+
+def detach(id: bytes) -> None:
+    """Its owner has closed an attachment: nobody will mention it again."""
+    for arrived in [arrived for arrived in _arrived if arrived[0].id == id]:
+        _arrived.remove(arrived)
+        os.close(arrived[0].fd)
+    for resolver in _resolvers:
+        resolver.forget(id)
 
 
 @dataclass(slots=True)
@@ -92,8 +133,8 @@ class Packed:
         reduce = _reduces.get(type(obj))
         if reduce is None:
             return NotImplemented
-        attachment, reduced = reduce(obj)
-        self.attachments.append(attachment)
+        attachments, reduced = reduce(obj)
+        self.attachments += attachments
         return reduced
 
 
@@ -183,7 +224,7 @@ def is_plain(values: Sequence[Any]) -> bool:
     return _PLAIN.issuperset(map(type, values))
 
 
-def pack_results(values: Sequence[Any]) -> list[Packed | NotPicklableError]:
+def pack_results(values: Sequence[Any]) -> list[Packed | BaseException]:
     """Pickle results: in one pickle if no reducer is called, since loading cannot fail then; else one a value."""
     if is_plain(values):
         return [Packed(pickle.dumps(values, 5))]
@@ -195,10 +236,10 @@ def pack_results(values: Sequence[Any]) -> list[Packed | NotPicklableError]:
     return [head, *(_pack_result([value]) for value in values[1:])]
 
 
-def _pack_result(values: Sequence[Any]) -> Packed | NotPicklableError:
+def _pack_result(values: Sequence[Any]) -> Packed | BaseException:
     try:
         return dumps(values, main_by_value=False, noticing=True)
-    except NotPicklableError as error:
+    except (NotPicklableError, SystemExit, KeyboardInterrupt) as error:  # a reducer may raise these: it is the item's
         return error
 
 

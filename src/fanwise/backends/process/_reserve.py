@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
+from fanwise.backends.process._attached import announce
 from fanwise.backends.process._ending import end
 from fanwise.backends.process._link import Link
 
@@ -27,6 +28,7 @@ class Reserve:
         self._lock = Lock()
         self._idle: list[Link] = []
         self._lent = 0
+        announce(self)
 
     def __len__(self) -> int:
         return len(self._idle)
@@ -40,6 +42,7 @@ class Reserve:
                 if link.process.poll():
                     link.let_go()
                 else:
+                    link.tell()
                     borrowed.append(link)
             self._lent += len(borrowed)
         return borrowed
@@ -53,8 +56,18 @@ class Reserve:
             link.cell.stop(wanted=False)
             link.is_twin = link.inherits = False
             link.introduced = None
+            link.tell()
             self._idle.append(link)
             return True
+
+    def tell(self) -> None:
+        """Have idle workers let go of what owners have closed; if the lock is taken, when they are lent next."""
+        if self._lock.acquire(blocking=False):
+            try:
+                for link in self._idle:
+                    link.tell()
+            finally:
+                self._lock.release()
 
     def note_start(self) -> None:
         """A crew has started a worker of its own."""

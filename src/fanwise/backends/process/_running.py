@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from fanwise._task import Place, enter, leave
 from fanwise.backends._execution import FLUSH_S, Failure, Function, Streak, Tally, execute, run_block
+from fanwise.backends.process._attached import send_attachments
 from fanwise.backends.process._cell import Cell
 from fanwise.backends.process._messages import (
     BARE_BELOW,
     LAST,
     SECTIONS,
     Results,
-    encode_attachments,
     encode_bare_results,
     encode_results,
 )
@@ -140,12 +140,12 @@ class Runner:
                 if ended - self._flushed > FLUSH_S and reached < part.end:
                     sent += self._send(results)
                     results = Results(reached, job.attempt)
-            if reached < part.end:
+            if reached < part.end or (job.function.stops and tally.failed):
                 break
         self._place = None
         back = reached if reached < job.parts[-1].end else job.rest
         if back is None and job.last:
-            self._finish(results, tally, codec, job.bytes_in, sent)
+            self._finish(results, tally, codec, (job.bytes_in, sent), job.function.counts())
         else:
             self._send(results)
             if back is not None:
@@ -174,7 +174,8 @@ class Runner:
         leave(before)
         self._place = None
         function.learn(seconds)
-        if error is None and is_plain(values) and not self._capture.pieces:
+        counts = function.counts()
+        if error is None and is_plain(values) and not self._capture.pieces and not counts:
             pickled = dumps(values, 5)
             if len(pickled) < BARE_BELOW:
                 sizes = (cost[1], len(pickled), self._rss)
@@ -189,20 +190,23 @@ class Runner:
         tally, results = Tally(), Results(first, attempt)
         tally.add(settled)
         results.add(settled)
-        self._finish(results, tally, cost[0], cost[1], 0)
+        self._finish(results, tally, cost[0], (cost[1], 0), counts)
         self._cell.rest()
 
-    def _finish(self, results: Results, tally: Tally, codec: float, received: int, sent: int) -> None:
-        """Send what is left of a chunk, and its statistics."""
+    def _finish(
+        self, results: Results, tally: Tally, codec: float, moved: tuple[int, int], counts: tuple[float, ...]
+    ) -> None:
+        """Send what is left of a chunk, and its statistics; ``moved``: bytes received and sent so far."""
+        received, sent = moved
         busy = tally.busy
         cpu, sizes = self._measure(busy), (received, sent + results.size, self._rss)
-        bare = results.bare() if tally.is_even and not sent and not self._capture.pieces else None
+        bare = results.bare() if tally.is_even and not sent and not self._capture.pieces and not counts else None
         if bare is not None:
             figures = (results.first, results.attempt, results.items, busy / results.items)
             payload = encode_bare_results(figures, cpu, codec, sizes, bare)
             self._channel.post(Kind.RESULTS, payload, self._chunk, LAST)
         else:
-            self._send(results, tally.stats(cpu=cpu, codec=codec, sizes=sizes))
+            self._send(results, tally.stats(cpu=cpu, codec=codec, sizes=sizes, counts=counts))
 
     def _measure(self, busy: float) -> float:
         """Processor time since the last measurement; like the resident size, looked up when there is reason to."""
@@ -233,9 +237,7 @@ class Runner:
             results.say(pieces)
         if not results.packs and stats is None:
             return 0
-        attachments = results.attachments
-        if attachments:
-            self._channel.send(Kind.ATTACH, encode_attachments(attachments), fds=[a.fd for a in attachments])
+        send_attachments(self._channel, results.attachments)
         flags = SECTIONS if stats is None else SECTIONS | LAST
         self._channel.send(Kind.RESULTS, encode_results(results, stats), chunk=self._chunk, flags=flags)
         self._flushed = monotonic()

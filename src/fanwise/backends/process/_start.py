@@ -17,10 +17,10 @@ from fanwise.backends.process._link import Link
 from fanwise.backends.process._method import cores
 from fanwise.backends.process._pickling import dumps
 from fanwise.backends.process._process import Process
-from fanwise.backends.process._wire import Kind, Spare
+from fanwise.backends.process._wire import Kind
 from fanwise.backends.process._worker import Inherited
 from fanwise.errors import NotPicklableError
-from fanwise.typing import Work
+from fanwise.typing import Attachment, Work
 
 __all__ = ["Starter", "modules_of"]
 
@@ -49,7 +49,7 @@ class Starter:
         self.max_tasks = max_tasks
         self._setup = Setup(max(1, cores() // workers), _blas.share(cores(), workers), max_tasks)
 
-    def start(self, spare: Spare, born: float) -> Link:
+    def start(self, born: float) -> Link:
         """Start one worker.
 
         Raises
@@ -59,38 +59,40 @@ class Starter:
         NotPicklableError
             If the initializer has to travel and cannot.
         """
-        return self._fork(spare, born) if self.method == "fork" else self._begin(spare, born)
+        return self._fork(born) if self.method == "fork" else self._begin(born)
 
-    def _fork(self, spare: Spare, born: float) -> Link:
+    def _fork(self, born: float) -> Link:
         work = self._work
         if self._setup.blas_threads is not None:
             _blas.prepare()
-        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate)
+        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate, work.stops)
         inherited = Inherited(
             self._setup,
             self._initializer,
             {self._number: function},
             work.take if work.inheritable else None,
         )
-        link = Link.open(partial(_fork.launch, inherited=inherited), self.method, spare, born)
+        link = Link.open(partial(_fork.launch, inherited=inherited), self.method, born)
         link.known.append(self._number)
         link.is_twin, link.inherits = True, work.inheritable
         return link
 
-    def _begin(self, spare: Spare, born: float) -> Link:
+    def _begin(self, born: float) -> Link:
         state = self._snapshot()
+        initializer, attachments = self._packed_initializer()
         setup = pickle.dumps(
             Setup(
                 self._setup.budget,
                 self._setup.blas_threads,
                 self._setup.max_tasks,
                 state,
-                self._packed_initializer(),
+                initializer,
             ),
             5,
         )
-        link = Link.open(self._launcher(), self.method, spare, born)
+        link = Link.open(self._launcher(), self.method, born)
         link.state = state
+        link.attach(attachments)
         link.channel.send(Kind.SETUP, [setup])
         return link
 
@@ -103,14 +105,14 @@ class Starter:
 
         return partial(_forkserver.shared.launch, modules=self._modules)
 
-    def _packed_initializer(self) -> bytes:
+    def _packed_initializer(self) -> tuple[bytes, Sequence[Attachment]]:
         if self._initializer is None:
-            return b""
+            return b"", ()
         try:
             packed = dumps(self._initializer, main_by_value=True)
         except NotPicklableError as error:
-            raise explain(self._initializer.call, "initializer", error) from error.__cause__
-        return packed.data if not packed.buffers else pickle.dumps(self._initializer, 5)
+            raise explain(self._initializer, "initializer", error) from error.__cause__
+        return pickle.dumps((packed.data, [bytearray(view) for view in packed.buffers]), 5), packed.attachments
 
 
 def modules_of(*things: Any) -> tuple[str, ...]:

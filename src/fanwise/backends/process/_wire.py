@@ -49,6 +49,7 @@ class Kind:
     ATTACH = 4  # either way: descriptors that later frames mention
     STOP = 5
     EXPECT = 6  # the next frame has descriptors
+    FORGET = 7  # ids of attachments that their owner has closed
     READY = 16  # to the coordinator
     RESULTS = 17
     RETURNED = 18  # the rest of a chunk, unstarted
@@ -115,13 +116,13 @@ class Channel:
     role : Role
         Which end this is.
     spare : Spare or None
-        Of the coordinator: what to let go while a descriptor arrives.
+        Of the coordinator: what to let go while a descriptor arrives. Settable, as workers are lent on.
     """
 
     def __init__(self, sock: socket.socket, role: Role, spare: Spare | None = None) -> None:
         self._sock = sock
         self._role = role
-        self._spare = spare
+        self.spare = spare
         self._outbox: deque[_Packet] = deque()
         self._buffer = memoryview(bytearray(_HEADER.size + INLINE))
         self._sent = 0
@@ -299,8 +300,8 @@ class Channel:
         return frame if length == size - _HEADER.size else self._gather(frame, length)
 
     def _receive_descriptors(self, awaited: tuple[Frame, int]) -> Frame | None:
-        if self._spare is not None:
-            self._spare.release()
+        if self.spare is not None:
+            self.spare.release()
         try:
             _, fds = _memfd.receive(self._sock, 1)
             self._awaited = None
@@ -308,8 +309,8 @@ class Channel:
         except BlockingIOError:
             return None
         finally:
-            if self._spare is not None:
-                self._spare.restore()
+            if self.spare is not None:
+                self.spare.restore()
 
     def _open(self, size: int) -> tuple[int, int, int, int, int]:
         """Check the header of the packet just received; return kind, flags, descriptors, chunk, length."""

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from fanwise.backends._execution import Function, bind
 from fanwise.backends.process import _exceptions, _pickling
+from fanwise.backends.process._attached import FUNCTIONS_TOO, detach_all
 from fanwise.backends.process._birth import Initializer, Setup, guard_signals, ignore, settle_in
 from fanwise.backends.process._cell import Cell, Phase
 from fanwise.backends.process._ends import KIND, WorkerEnds
@@ -33,13 +34,16 @@ from fanwise.backends.process._running import Job, Part, Runner
 from fanwise.backends.process._sections import join, split
 from fanwise.backends.process._state import restore
 from fanwise.backends.process._wire import Channel, Frame, Kind, Role
+from fanwise.errors import BundleError
 
-__all__ = ["CUT", "FAULTY_FUNCTION", "KEPT", "READY", "Inherited", "run"]
+__all__ = ["CUT", "FAULTY_FUNCTION", "KEPT", "READY", "UNATTACHED", "Inherited", "run"]
 
 FAULTY_FUNCTION = 1
 """Flag of a refusal: it was the function that did not load."""
 CUT = 2
 """Flag of a refusal: no descriptor was free to receive it."""
+UNATTACHED = 4
+"""Flag of a refusal: what an item mentions is not here and did not come along."""
 KEPT = 8
 """Functions a worker keeps."""
 READY = struct.Struct("<I")
@@ -99,7 +103,8 @@ class Worker:
         self._capture.flush()
 
     def _receive_setup(self) -> Setup:
-        frame = self._channel.await_frame()
+        while (frame := self._channel.await_frame()).kind == Kind.ATTACH:
+            self._handle(frame)
         if frame.kind != Kind.SETUP:
             raise EOFError("the first frame is not a set-up")
         setup: Setup = _pickling.loads(frame.payload)
@@ -121,7 +126,7 @@ class Worker:
         self._capture.install()
         self._cell.phase = Phase.INITIALIZING
         if setup.initializer:
-            initializer = _pickling.loads(setup.initializer)
+            initializer = _pickling.loads(*_pickling.loads(setup.initializer))
         if initializer is not None:
             initializer.call(*initializer.args)
 
@@ -148,7 +153,11 @@ class Worker:
             self._on_function(frame)
         elif frame.kind == Kind.ATTACH:
             for attachment in decode_attachments(frame):
-                _pickling.attach(attachment)
+                _pickling.attach(attachment, keep=True)
+        elif frame.kind == Kind.FORGET:
+            if frame.flags & FUNCTIONS_TOO:
+                self._functions.clear()
+            detach_all(frame)
 
     def _on_function(self, frame: Frame) -> None:
         loaded = attempt(self._load_function, frame)
@@ -170,7 +179,7 @@ class Worker:
             restore(how.state)
             self._setup.share_cores()
             self._home = _cwd()
-        return Function(bind(_pickling.loads(*packed), how.seed), how.single, how.capture, how.isolate)
+        return Function(bind(_pickling.loads(*packed), how.seed), how.single, how.capture, how.isolate, how.stops)
 
     def _refuse(self, chunk: int, flags: int, error: BaseException) -> None:
         self._channel.send(Kind.REFUSED, join([_exceptions.encode(error)]), chunk=chunk, flags=flags)
@@ -204,9 +213,9 @@ class Worker:
             self._parked.append(frame._replace(payload=memoryview(bytes(frame.payload)), lasting=False))
             return
         parts = [self._load(part) for part in head.ranges]
-        refused = next((p.error for p, r in zip(parts, head.ranges, strict=True) if p.error and r.items > 1), None)
+        refused = _refused(parts, head.ranges)
         if refused is not None:
-            self._refuse(frame.chunk, 0, refused)
+            self._refuse(frame.chunk, UNATTACHED if isinstance(refused, BundleError) else 0, refused)
             return
         job = Job(frame.chunk, head.attempt, function, parts, monotonic() - began, len(frame.payload))
         self._capture.active = function.capture
@@ -255,6 +264,12 @@ class Worker:
             os.chdir(self._home)
         if _handler_of(_SIGINT) is not ignore or _handler_of(_SIGTERM) != _DEFAULT:
             guard_signals()
+
+
+def _refused(parts: Sequence[Part], ranges: Sequence[Range]) -> BaseException | None:
+    """Why a chunk is to be sent in another way, or not to this worker: not for one item that cannot be loaded."""
+    errors = ((part.error, of.items) for part, of in zip(parts, ranges, strict=True) if part.error is not None)
+    return next((error for error, items in errors if items > 1 or isinstance(error, BundleError)), None)
 
 
 def _cwd() -> str:

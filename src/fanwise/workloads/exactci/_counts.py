@@ -47,7 +47,8 @@ def count_of(value: Any) -> tuple[int, Status]:
     """Read a count given as any object."""
     if value is None:
         return 0, Status.MISSING
-    return count_of_text(value if isinstance(value, str) else str(value))
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return count_of_text(text if isinstance(text, str) else str(text))
 
 
 def read_counts(tables: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -71,12 +72,26 @@ def read_counts(tables: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """
     import numpy as np
 
-    array = np.asarray(tables)
+    array = _array_of(tables)
     if array.size == 0 and array.ndim <= 2:
         return np.zeros((0, 4), np.int64), np.zeros(0, np.uint8)
     if array.ndim != 2 or array.shape[1] != 4:
         raise UsageError(f"tables have the shape {array.shape}; expected (N, 4): one row a, b, c, d for each table")
     return settle(*read_cells(array))
+
+
+def _array_of(tables: Any) -> NDArray[Any]:
+    """An array of whatever was given; what is masked is missing."""
+    import numpy as np
+
+    if isinstance(tables, np.ma.MaskedArray):
+        cells = np.array(tables.data, dtype=object)
+        cells[np.ma.getmaskarray(tables)] = None
+        return cells
+    try:
+        return np.asarray(tables)
+    except ValueError as error:
+        raise UsageError(f"tables are no array ({error}); expected (N, 4): one row a, b, c, d for each table") from None
 
 
 def read_cells(array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -88,6 +103,8 @@ def read_cells(array: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.uint8
         return pairs[..., 0], pairs[..., 1].astype(np.uint8)
     if array.dtype.kind not in "biuf":
         raise UsageError(f"tables hold {array.dtype}; expected whole numbers")
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        array = array.astype(np.float64)  # a half cannot be compared with the largest count
     status = _status_of_numbers(array)
     return np.where(status == 0, array, 0).astype(np.int64), status
 

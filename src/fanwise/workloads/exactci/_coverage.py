@@ -70,7 +70,10 @@ def make_grid(n1: int, n2: int, p2: Any, p1: Any, odds_ratio: Any) -> Grid:
 
 
 def _axis(name: str, values: Any, below: float) -> Floats:
-    axis = np.atleast_1d(np.asarray(values, np.float64))
+    try:
+        axis = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is {values!r:.60}; expected a number or a sequence of numbers") from error
     if axis.ndim != 1 or len(axis) == 0:
         raise UsageError(f"{name} has the shape {axis.shape}; expected a number or a sequence of numbers")
     wrong = ~((axis > 0.0) & (axis < below))

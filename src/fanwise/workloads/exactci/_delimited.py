@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -160,7 +161,8 @@ class TextSource:
         head = _whole_record(file, file.readline())
         text = _decoded(head.removeprefix(b"\xef\xbb\xbf"), name, 1)
         try:
-            columns = next(csv.reader([text], delimiter=delimiter), [])
+            with _any_length(text):
+                columns = next(csv.reader([text], delimiter=delimiter), [])
         except csv.Error as error:
             raise InputError(f"{name}, line 1: {error}") from error
         if not columns:
@@ -189,13 +191,14 @@ class TextSource:
         block = QuotedBlock([], [], [])
         reader, start = csv.reader(iter(lines), delimiter=self.delimiter), 0
         try:
-            for row in reader:
-                if row:
-                    self._check(row, first_line + start)
-                    block.texts.append("".join(lines[start : reader.line_num])[:-1].removesuffix("\r"))
-                    block.rows.append(row)
-                    block.lines.append(first_line + start)
-                start = reader.line_num
+            with _any_length(text):
+                for row in reader:
+                    if row:
+                        self._check(row, first_line + start)
+                        block.texts.append("".join(lines[start : reader.line_num])[:-1].removesuffix("\r"))
+                        block.rows.append(row)
+                        block.lines.append(first_line + start)
+                    start = reader.line_num
         except csv.Error as error:
             raise InputError(f"{self.name}, line {first_line + reader.line_num - 1}: {error}") from error
         return block
@@ -205,6 +208,17 @@ class TextSource:
             raise InputError(
                 f"{self.name}, line {line}: {len(row)} fields, expected {len(self.columns)} as in the header"
             )
+
+
+@contextlib.contextmanager
+def _any_length(text: str) -> Iterator[None]:
+    """Let a field be as long as the text: the ``csv`` module refuses more than 131,072 characters."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, len(text)))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _whole_record(file: BinaryIO, data: bytes) -> bytes:

@@ -18,7 +18,17 @@ from fanwise.workloads.exactci._counts import EXPECTED
 from fanwise.workloads.exactci._matrix import MatrixSource
 from fanwise.workloads.exactci._methods import Question
 from fanwise.workloads.exactci._records import Status
-from fanwise.workloads.exactci.io import BadCell, Source, Tables, Wanted, atomic, open_source, open_target, read_tables
+from fanwise.workloads.exactci.io import (
+    BadCell,
+    Source,
+    Tables,
+    Wanted,
+    atomic,
+    listed,
+    open_source,
+    open_target,
+    read_tables,
+)
 from fanwise.workloads.exactci.study import Study, study
 
 __all__ = ["Done", "Job", "compute", "describe", "opened", "publish", "read"]
@@ -104,9 +114,7 @@ def opened(job: Job, standard_input: BinaryIO) -> Iterator[Source]:
             names = ", ".join(name for name in chosen.columns if name in twice)
             raise InputError(f"{chosen.name}: the output would have the column {names} twice (use --prefix)")
         if job.label is not None and job.label not in chosen.columns:
-            raise InputError(
-                f"{chosen.name}: no column {job.label}; there are {', '.join(chosen.columns)} (see --label)"
-            )
+            raise InputError(f"{chosen.name}: no column {job.label}; there are {listed(chosen)} (see --label)")
         yield chosen
 
 

@@ -6,7 +6,8 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, SupportsFloat
 
 from fanwise.errors import UsageError
 
@@ -65,7 +66,7 @@ def check_tables(n1: int, n2: int) -> None:
         If one is not a whole number ≥ 1, or they make more than 4·10⁶ tables.
     """
     for name, total in (("n1", n1), ("n2", n2)):
-        if int(total) != total or total < 1:
+        if not isinstance(total, Real) or not 1 <= total < math.inf or int(total) != total:
             raise UsageError(f"{name} is {total!r}; a row total must be a whole number ≥ 1")
     tables = (int(n1) + 1) * (int(n2) + 1)
     if tables > LARGEST_STUDY:
@@ -73,7 +74,7 @@ def check_tables(n1: int, n2: int) -> None:
 
 
 def _level(alpha: Any) -> float:
-    level = float(alpha) if hasattr(alpha, "__float__") else math.nan
+    level = float(alpha) if isinstance(alpha, SupportsFloat) and getattr(alpha, "ndim", 0) == 0 else math.nan
     if not 0.0 < level < 1.0:
         raise UsageError(f"alpha is {alpha!r}; it must lie between 0 and 1, for example 0.05")
     if level < SMALLEST_ALPHA:
@@ -93,6 +94,6 @@ def _check_one_sided(methods: Sequence[str], question: Question) -> None:
 
 
 def _allowed(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(str(word), known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Allowed: {', '.join(known)}"
+    return f"{hint}allowed: {', '.join(known)}"

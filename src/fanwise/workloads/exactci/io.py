@@ -30,6 +30,7 @@ __all__ = [
     "Target",
     "Wanted",
     "atomic",
+    "listed",
     "open_source",
     "open_target",
     "read_tables",
@@ -37,6 +38,7 @@ __all__ = [
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 BAD_CELLS_KEPT = 100
+LISTED, LONGEST_NAME = 40, 40  # of the columns that a message names
 
 
 class Block(Protocol):
@@ -102,11 +104,18 @@ def _place(name: str, source: Source, option: str) -> int:
             return found[0]
         if found:
             raise InputError(f"{source.name}: {len(found)} columns are called {name}; give them different names")
-    known = ", ".join(source.columns)
     other = "--events" if option == "--columns" else "--columns"
     raise InputError(
-        f"{source.name}: no column {name}; there are {known} (name the four with {option}, or use {other})"
+        f"{source.name}: no column {name}; there are {listed(source)} (name the four with {option}, or use {other})"
     )
+
+
+def listed(source: Source) -> str:
+    """Names of the columns for a message, long ones and long lists cut."""
+    names = ", ".join(
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in source.columns[:LISTED]
+    )
+    return names if len(source.columns) <= LISTED else f"{names} and {len(source.columns) - LISTED:,} more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +169,17 @@ def _bad_cell(block: Block, row: int, status: NDArray[np.uint8], wanted: Wanted,
 
 
 @contextlib.contextmanager
+def _kept(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """A stream as a temporary file, to be read as often as wanted."""
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(stream, file)
+        file.seek(0)
+        yield file
+
+
+@contextlib.contextmanager
 def open_source(path: str, standard_input: BinaryIO | None = None) -> Iterator[Source]:
-    """Open an input by its suffix; ``-`` is CSV on standard input, which is kept in a temporary file.
+    """Open an input by its suffix; ``-`` is CSV on standard input. What cannot be read twice is kept in a temporary file.
 
     Raises
     ------
@@ -170,12 +188,12 @@ def open_source(path: str, standard_input: BinaryIO | None = None) -> Iterator[S
     """
     with contextlib.ExitStack() as stack:
         if path == "-" and standard_input is not None:
-            file: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
-            shutil.copyfileobj(standard_input, file)
-            yield TextSource.open(file, "standard input", ",")
+            yield TextSource.open(stack.enter_context(_kept(standard_input)), "standard input", ",")
             return
         suffix = Path(path).suffix.lower()
-        file = stack.enter_context(open(path, "rb"))
+        file: BinaryIO = stack.enter_context(open(path, "rb"))
+        if not file.seekable():
+            file = stack.enter_context(_kept(file))
         if suffix == ".parquet":
             yield ParquetSource.open(file, path)
         else:

@@ -302,7 +302,7 @@ def coverage(
     p1, odds_ratio : float or sequence of float
         Probability in the first row, or the odds ratio of the rows: exactly one of them. The grid is their product
         with ``p2``, ``p2`` slowest.
-    methods : sequence of str
+    methods : str or sequence of str
     alpha : float
         One less the confidence level.
     length : bool
@@ -329,6 +329,7 @@ def coverage(
     >>> bool(done.covered["conditional"][0] >= 0.95)
     True
     """
+    methods = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
     question = ask(methods, alpha, "two-sided")
     grid = make_grid(n1, n2, p2, p1, odds_ratio)
     run = {"workers": workers, "backend": backend, "executor": executor, "cache": cache, "progress": progress}

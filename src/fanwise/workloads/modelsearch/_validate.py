@@ -18,6 +18,7 @@ __all__ = ["RANK_KEYS", "config_from"]
 
 Convert = Callable[[Any], Any]
 STATIONARY = ("adf", "pp", "adf-or-pp", "adf-and-pp")
+LONGEST = 200  # characters of a value that a message shows
 RANK_KEYS = ("aic", "bic", "r2", "adj_r2", "rmse", "oos_rmse", "wf_rmse", "composite")
 
 
@@ -26,9 +27,12 @@ class Expected(ValueError):
 
 
 def number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise Expected("a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise Expected("a number below 1e308") from None
 
 
 def whole(least: int) -> Convert:
@@ -103,7 +107,7 @@ def instant(value: Any) -> c.Instant:
 
 
 def covariance(value: Any) -> str:
-    if value in {"auto", "nonrobust", "HC1"}:
+    if value in ("auto", "nonrobust", "HC1"):
         return str(value)
     if isinstance(value, str) and value.startswith("HAC(") and value.endswith(")") and value[4:-1].isdecimal():
         return f"HAC({int(value[4:-1])})"
@@ -133,7 +137,7 @@ def target(value: Any) -> Item:
 
 def signs(value: Any) -> Mapping[str, str]:
     """Keys are variables, or items in canonical text."""
-    if not isinstance(value, dict) or not set(value.values()) <= {"+", "-"}:
+    if not isinstance(value, dict) or not all(sign in ("+", "-") for sign in value.values()):
         raise Expected('"+" or "-" for a variable or an item')
     return {k if ":" not in k and "@" not in k else str(parse_item(k)): s for k, s in value.items()}
 
@@ -190,7 +194,10 @@ class Section:
 
 
 def _shown(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value).replace("'", '"')
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = repr(value).replace("'", '"')
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def config_from(document: Mapping[str, Any], path: Path) -> c.Config:

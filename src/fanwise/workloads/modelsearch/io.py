@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -23,6 +24,9 @@ from fanwise.workloads.modelsearch._validate import config_from
 __all__ = ["load_config", "read_table"]
 
 MISSING = frozenset({"", "NA", "NaN", "nan", "."})
+LARGEST = 1e100  # sums of products of two columns must stay numbers
+_PLAIN = re.compile(r"[+\-0-9.a-zA-Z]+", re.ASCII)  # Python would also read 1_000 and the digits of other scripts
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)  # as many digits as fit into 64 bits
 _HEADER = 1  # lines before the first row
 
 
@@ -125,7 +129,7 @@ def _places(config: Config, heading: Mapping[str, str]) -> dict[str, str]:
 def _raw(path: Path, names: Sequence[str], places: Mapping[str, str]) -> dict[str, Sequence[Any]]:
     """The named columns of a CSV or Parquet file, values as they stand there."""
     try:
-        read = _parquet(path, names) if path.suffix == ".parquet" else _csv(path)
+        read = _parquet(path, names) if path.suffix.lower() == ".parquet" else _csv(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     for name in names:
@@ -159,11 +163,14 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
 
 def _parquet(path: Path, names: Sequence[str]) -> dict[str, Sequence[Any]]:
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowInvalid, parquet
     except ImportError:
         raise InputError(f"reading {path.name} needs pyarrow: pip install pyarrow") from None
-    there = parquet.read_schema(path).names
-    table = parquet.read_table(path, columns=[name for name in names if name in there])
+    try:
+        there = parquet.read_schema(path).names
+        table = parquet.read_table(path, columns=[name for name in names if name in there])
+    except ArrowInvalid as error:
+        raise InputError(f"cannot read {path}: not a Parquet file ({error})") from None
     return {**dict.fromkeys(there, ()), **{name: table.column(name).to_pylist() for name in table.column_names}}
 
 
@@ -176,6 +183,10 @@ def _numbers(cells: Iterable[Any], file: str, column: str) -> Floats:
     """Values of a numeric column; empty, NA, NaN and . are missing, infinite too."""
     values = [_number(cell, at, file, column) for at, cell in enumerate(cells, 1)]
     found = np.array(values, dtype=np.float64)
+    beyond = np.flatnonzero(np.isfinite(found) & (np.abs(found) > LARGEST))
+    if len(beyond):
+        at = int(beyond[0]) + 1
+        raise InputError(f'{file}, {_where(at)}, column "{column}": {values[at - 1]!r} is beyond ±{LARGEST:g}')
     return np.where(np.isfinite(found), found, np.nan)
 
 
@@ -183,11 +194,11 @@ def _number(cell: Any, row: int, file: str, column: str) -> float:
     if cell is None:
         return np.nan
     text = cell.strip() if isinstance(cell, str) else cell
-    if text in MISSING:
+    if isinstance(text, str) and text in MISSING:
         return np.nan
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return float(text if not isinstance(text, str) or _PLAIN.fullmatch(text) else "text")
+    except (TypeError, ValueError, OverflowError):
         says = f'"{cell}" is not a number (empty, NA, NaN and . are missing values)'
         raise InputError(f'{file}, {_where(row)}, column "{column}": {says}') from None
 
@@ -205,16 +216,16 @@ def _times(cells: Sequence[Any], file: str, column: str, *, dated: bool) -> tupl
 
 
 def _whole_time(cell: Any, row: int, file: str, column: str) -> int:
-    try:
-        return int(str(cell).strip())
-    except ValueError:
-        says = f'"{cell}" is not a whole number; train is given in whole numbers'
-        raise InputError(f'{file}, {_where(row)}, column "{column}": {says}') from None
+    text = str(cell).strip()
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    says = f'"{cell}" is not a whole number; train is given in whole numbers'
+    raise InputError(f'{file}, {_where(row)}, column "{column}": {says}')
 
 
 def _date(cell: Any, row: int, file: str, column: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(str(cell).strip()[:10])
+        return dt.datetime.fromisoformat(str(cell).strip()).date()
     except ValueError:
         says = f'"{cell}" is not an ISO date such as 2004-03-31'
         raise InputError(f'{file}, {_where(row)}, column "{column}": {says}') from None

@@ -1,0 +1,1 @@
+"""What ``fanwise bench`` is made of: grid, contestants, rounds, figures, gates, views."""
