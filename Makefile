@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts shape docs bench soak dist clean
+.PHONY: help setup demo test test-all test-dask test-redis lint types contracts shape docs bench soak dist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,12 @@ test: $(VENV)/.all  ## run the tests in parallel, without those marked slow or f
 test-all: $(VENV)/.all  ## run slow tests and faults too, and measure branch coverage
 	@$(BIN)/python -m tests.run_all --all
 
+test-dask: $(VENV)/.all  ## run the tests that need a Dask cluster, which they start on loopback
+	@$(BIN)/python -m pytest -q -m dask
+
+test-redis: $(VENV)/.all  ## run the tests that need a Redis or Valkey server, which they start on a socket
+	@$(BIN)/python -m pytest -q -m redis
+
 lint: $(VENV)/.all  ## ruff, types, import contracts, dead code
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
@@ -60,8 +66,9 @@ bench: $(VENV)/.all  ## measure against the peers; broken gates fail
 	@$(PIP) --group peers
 	@$(BIN)/python -m benchmarks --gate benchmarks/gates.toml
 
-dist: $(VENV)/.all  ## wheel and sdist
-	@rm -rf dist && $(BIN)/python -m build --quiet && $(BIN)/twine check --strict dist/*
+dist: $(VENV)/.all  ## wheel and sdist, each installed and tried in an empty environment
+	@rm -rf dist && $(BIN)/python -m build --quiet --no-isolation && $(BIN)/twine check --strict dist/*
+	@$(BIN)/python tests/check_dist.py dist
 
 clean:  ## remove everything that was made
 	@rm -rf $(VENV) dist docs/_build demo-report .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache

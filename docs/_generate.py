@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,79 @@ def cli_reference() -> str:
         ) as context:
             parts.append(f"\n## fanwise {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "".join(parts)
+
+
+def pages() -> str:
+    """The pages of ``fanwise help``, as they are."""
+    from fanwise.cli.help import TOPICS, page
+
+    return "# Pages of `fanwise help`\n" + "".join(f"\n## {name}\n\n```text\n{page(name)}```\n" for name in TOPICS)
+
+
+LOSSES = {
+    "start": "starting workers: processes, imports, and the wait until the first is ready",
+    "before-fan-out": "places of workers that stood empty while the calling process measured whether they pay",
+    "tail": "idle at the end, while the last items ran; the one that was awaited is named",
+    "starved": "idle in the middle: items came, or results were taken, too slowly",
+    "codec": "pickling in both directions",
+    "cache": "looking up and storing results",
+    "lost-work": "attempts of workers that died",
+    "retries": "attempts that failed and were followed by another",
+    "cores-busy": "items that took longer on the clock than on a core: others used the cores (a part of the work)",
+    "nested-threads": "items that kept more cores busy than there are: threads below processes (a part of the work)",
+    "other": "everything else: drawing items, handing over results, fanwise itself",
+}
+
+
+def report_reference() -> str:
+    """Codes of decisions and losses, and every field of the schema."""
+    from fanwise.engine._sentences import TEMPLATES
+
+    schema = json.loads((ROOT / "src" / "fanwise" / "report" / "schema-1.json").read_text("utf-8"))
+    parts = [
+        (
+            "# Reports\n\nMade from the schema and the tables of the code. A report is `fanwise.run(…).report`; "
+            "`to_json()` writes the schema `fanwise.report/1`, `RunReport.from_json` and `fanwise report` read it. "
+            "Fields may be added; a change of meaning would make version 2. Seconds are floats, sizes bytes, instants ISO 8601 "
+            "in UTC; NaN and infinity never appear.\n\n"
+            "## Decisions\n\n| code | sentence |\n|---|---|\n"
+        ),
+        *(f"| `{code}` | {text} |\n" for code, text in TEMPLATES.items()),
+        (
+            "\n## Losses\n\nLane-seconds that were not work, the greatest first; with the work they add up to the lanes.\n\n"
+            "| code | what it is |\n|---|---|\n"
+        ),
+        *(f"| `{code}` | {text} |\n" for code, text in LOSSES.items()),
+        "\n## Fields\n\n| field | type |\n|---|---|\n",
+        *(f"| `{name}` | {kind} |\n" for name, kind in schema_rows(schema)),
+        (
+            "\n## Trace\n\n`to_trace()` and `--trace` write the Chrome trace event format: one object with `traceEvents`, "
+            "`displayTimeUnit` and `otherData` (`schema` is `fanwise.trace/1`). `pid` is the number of the lane, 0 the calling "
+            "process; events are `M` (names), `X` (start, chunk, pickling, cache), `i` (lost, retry, interrupt) and `C` (running "
+            "chunks, memory), sorted by `ts` in microseconds. Above 200,000 events `otherData.items_left_out` says how many are "
+            "missing. It opens in ui.perfetto.dev and in chrome://tracing.\n"
+        ),
+    ]
+    return "".join(parts)
+
+
+def schema_rows(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every field with its path and type."""
+    for name, described in schema.get("properties", {}).items():
+        inner = described.get("items", {}) if described.get("type") == "array" else described
+        here = f"{path}{name}" + ("[]" if described.get("type") == "array" else "")
+        yield here, kind_of(described)
+        yield from schema_rows(inner, f"{here}.")
+
+
+def kind_of(described: dict[str, Any]) -> str:
+    """The type of a field in a few words."""
+    if "const" in described:
+        return f"`{described['const']}`"
+    if "enum" in described:
+        return " or ".join(f"`{value}`" for value in described["enum"])
+    kind = described.get("type", "any")
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
 def seconds(value: float) -> str:
@@ -92,6 +166,8 @@ def generated() -> dict[Path, str]:
     _, tail = rest.split(END)
     return {
         ROOT / "docs" / "reference" / "cli.md": cli_reference(),
+        ROOT / "docs" / "reference" / "report.md": report_reference(),
+        ROOT / "docs" / "reference" / "pages.md": pages(),
         ROOT / "docs" / "measured.svg": picture(measured),
         ROOT / "README.md": f"{head}{BEGIN}{readme_table(measured)}{END}{tail}",
     }

@@ -1,8 +1,10 @@
-"""Numbers as people read them: durations, counts, sizes, shares; the same words in progress, reports and messages."""
+"""Numbers and errors as people read them; the same words in progress, reports and messages."""
 
 from __future__ import annotations
 
-__all__ = ["clock", "count", "duration", "notable", "percent", "plural", "rate", "size"]
+from types import TracebackType
+
+__all__ = ["clock", "count", "duration", "message_of", "notable", "percent", "plural", "rate", "size", "traceback_of"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -75,3 +77,21 @@ def notable(*, cached: int = 0, resumed: int = 0, failed: int = 0, lost: int = 0
     """What is worth saying of a run's items beside their number: ``["41 from cache", "3 failed"]``."""
     said = ((cached, "from cache"), (resumed, "from the journal"), (failed, "failed"), (lost, "lost"))
     return [f"{number:,} {word}" for number, word in said if number]
+
+
+def message_of(error: BaseException) -> str:
+    """``str(error)``, also of an error that cannot be made into text."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001  # a user's own __str__
+        return f"<{type(error).__name__}, whose str raises {type(failure).__name__}>"
+
+
+def traceback_of(error: BaseException, trace: TracebackType | None) -> str:
+    """A traceback as Python prints it, also of an error that Python cannot print (one that has no truth value)."""
+    from traceback import format_exception, format_tb
+
+    try:
+        return "".join(format_exception(type(error), error, trace))
+    except Exception:  # noqa: BLE001  # a user's own special methods
+        return "".join(format_tb(trace)) + f"{type(error).__qualname__}: {message_of(error)}\n"

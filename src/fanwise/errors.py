@@ -20,6 +20,7 @@ error                        whose fault, and what then
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
+from pickle import PicklingError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class InputError(FanwiseError):
     """A file, row or value given as data is bad; the message names it."""
 
 
-class NotPicklableError(FanwiseError):
-    """A function, item, result or exception cannot travel between processes.
+class NotPicklableError(FanwiseError, PicklingError):
+    """A function, item, result or exception cannot travel between processes. Also a `pickle.PicklingError`.
 
     Attributes
     ----------

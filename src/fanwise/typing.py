@@ -119,6 +119,8 @@ class Work:
         True if items must be timed and reported one by one (``timeout``, journal, explicit ``chunk_size=1``).
     capture : bool
         True if stdout, stderr, logging and warnings of items are to be captured and sent back.
+    stops : bool
+        True if the first failure of a chunk ends it: its other items are given back unstarted.
     """
 
     fn: Callable[..., Any]
@@ -128,6 +130,7 @@ class Work:
     single: bool = False
     capture: bool = True
     isolate: bool = False
+    stops: bool = False
     attachments: Callable[[], Sequence[Attachment]] | None = None
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
+from tests.dask_servers import Servers
 
 from fanwise import current_task
 from fanwise.backends.process import ProcessBackend
@@ -41,14 +42,25 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
     "process-spawn": lambda: ProcessBackend(method="spawn"),
     "process-warm": lambda: ProcessBackend(method="fork", keep_warm=True),
 }
-PARAMS = [pytest.param(name, marks=[pytest.mark.process] if "process" in name else []) for name in BACKENDS]
+PARAMS = [
+    *(pytest.param(name, marks=[pytest.mark.process] if "process" in name else []) for name in BACKENDS),
+    pytest.param("dask", marks=[pytest.mark.dask, pytest.mark.slow]),
+]
 
 
 @pytest.fixture(params=PARAMS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made = BACKENDS[request.param]()
+    made = on_dask(request) if request.param == "dask" else BACKENDS[request.param]()
     yield made
     made.close()
+
+
+def on_dask(request: pytest.FixtureRequest) -> Backend:
+    servers: Servers = request.getfixturevalue("dask_servers")
+    servers.keep(2)
+    from fanwise.backends.dask import DaskBackend
+
+    return DaskBackend(servers.url)
 
 
 @pytest.fixture
@@ -67,6 +79,10 @@ def drive(backend: Backend) -> Iterator[Callable[..., Driver]]:
 
 def double(x: Any) -> Any:
     return x * 2
+
+
+def reciprocal(x: float) -> float:
+    return 1 / x
 
 
 def fail_at_odd(x: int) -> int:
@@ -133,6 +149,16 @@ def test_whatever_an_item_raises_is_its_outcome(drive: Callable[..., Driver], er
     assert outcomes[500].error.args == error.args
     assert [i for i, o in outcomes.items() if not o.ok] == [500]
     assert outcomes[999].value == 999
+
+
+def test_a_failure_ends_its_chunk_where_the_run_is_to_stop_at_it(drive: Callable[..., Driver]) -> None:
+    driver = drive(reciprocal, [1, 0, 2, 4], workers=1, stops=True)
+    (worker,) = driver.ready()
+    (chunk,) = chunks_of(4, 4)
+    driver.crew.send(worker, chunk)
+    (returned,) = driver.hear(ChunkReturned)
+    assert (returned.chunk, returned.first) == (chunk.id, 2)
+    assert {index: type(outcome) for index, outcome in driver.outcomes().items()} == {0: Ok, 1: Failed}
 
 
 def test_an_item_knows_its_index_and_attempt(drive: Callable[..., Driver]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import gc
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,42 @@ def mark(name: str, value: str) -> None:
 
 def pause(seconds: float) -> bool:
     return threading.Event().wait(seconds)
+
+
+def needs_a_lock(_: object) -> None:
+    """An initializer."""
+
+
+def fail_far_away(_: object) -> None:
+    raise LookupError("far away")
+
+
+class TestDropIn:
+    """Where callers of the standard library's pool rely on more than the documentation says."""
+
+    @pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+    def test_an_initializer_that_cannot_be_sent_breaks_the_executor(self, method: str) -> None:
+        with fanwise.Executor(2, method, needs_a_lock, (threading.Lock(),)) as executor:
+            with pytest.raises(BackendError, match="lock and cannot be sent"):
+                executor.submit(abs, -1).result(30)
+            with pytest.raises(concurrent.futures.BrokenExecutor):
+                executor.submit(abs, -1)
+
+    def test_an_exception_shows_the_traceback_it_had_in_the_worker(self, processes: fanwise.Executor) -> None:
+        error = processes.submit(fail_far_away, 1).exception(30)
+        assert isinstance(error, LookupError)
+        assert 'raise LookupError("far away")' in str(error.__cause__)
+
+    def test_what_cannot_be_pickled_is_a_pickling_error(self, processes: fanwise.Executor) -> None:
+        with pytest.raises(pickle.PicklingError):
+            processes.submit(abs, threading.Lock()).result(30)
+
+    def test_shutdown_cancels_what_has_not_begun_and_finishes_as_much_as_there_are_workers(self) -> None:
+        executor = fanwise.Executor(2)
+        futures = [executor.submit(pause, 0.01) for _ in range(50)]
+        executor.shutdown(cancel_futures=True)
+        assert 2 <= sum(not future.cancelled() for future in futures) < 10
+        assert all(future.done() for future in futures)
 
 
 class TestFutures:

@@ -316,6 +316,18 @@ def test_an_initializer_that_kills_its_worker_is_fatal() -> None:
     assert "exit code 9" in failed.reason
 
 
+def test_a_worker_that_dies_while_it_starts_dies_of_no_item() -> None:
+    backend = ProcessBackend(method="spawn")
+    crew = backend.hire(work(identity, [1]), 1, RealClock())
+    crew.start(1)
+    crew.kill(1, "bad luck")
+    (died,) = Driver(crew, 1).hear(WorkerDied)
+    crew.close(kill=True)
+    backend.close()
+    assert (died.worker, died.index, died.idle) == (1, None, True)
+    assert "bad luck" in died.reason
+
+
 def test_no_room_for_a_process_is_a_start_that_failed(backend: ProcessBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     crew = backend.hire(work(identity, [1], inheritable=True), 1, RealClock())
 

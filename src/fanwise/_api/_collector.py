@@ -6,6 +6,7 @@ borrow them. A burst begins with the first task and ends a moment after the last
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from fanwise.engine._interrupts import NoInterrupts
 from fanwise.engine._scheduler import Scheduler
 from fanwise.errors import BackendError
 from fanwise.records import scheduling as s
-from fanwise.records.outcomes import Batch, Ok, Settled
+from fanwise.records.outcomes import Batch, Failed, Ok, Settled
 from fanwise.typing import Work
 
 if TYPE_CHECKING:
@@ -104,11 +105,18 @@ class Collector:
         """Finish what was submitted, or what of it has been begun, and end."""
         with self._news:
             self._stopping = True
-            while cancel and self._inbox:
-                self._inbox.popleft().future.cancel()
+            if cancel:
+                self._cancel_waiting()
             self._news.notify()
             if self._wake is not None:
                 self._wake()
+
+    def _cancel_waiting(self) -> None:
+        """Cancel what no worker has, but for as many tasks as there are workers to take them now."""
+        tasks = [*self._sent.values(), *self._inbox]
+        waiting = [task for task in tasks if not task.future.running()]
+        for task in waiting[max(0, self._workers - len(tasks) + len(waiting)) :]:
+            task.future.cancel()
 
     def join(self) -> None:
         """Wait for the end."""
@@ -117,7 +125,10 @@ class Collector:
 
     def _collect(self) -> None:
         while self._wait_for_news():
-            self._burst()
+            try:
+                self._burst()
+            except Exception as error:  # noqa: BLE001  # whatever it is: no future may wait for a thread that has ended
+                self._break(s.Finish("broken", error))
         self._backend.close()
 
     def _wait_for_news(self) -> bool:
@@ -195,6 +206,8 @@ class Collector:
                 if isinstance(outcome, Ok):
                     task.future.set_result(outcome.value)
                 else:
+                    if isinstance(outcome, Failed) and outcome.worker != os.getpid():
+                        show_origin(outcome.error, outcome.traceback)
                     task.future.set_exception(outcome.error)
 
     def _break(self, finish: s.Finish) -> None:
@@ -207,6 +220,14 @@ class Collector:
         for task in waiting:
             if not task.future.cancelled():
                 task.future.set_exception(self._broken)
+
+
+def show_origin(error: BaseException, traceback: str) -> None:
+    """Give an exception from another process the traceback it had there, as the standard library's pool does."""
+    if traceback and error.__cause__ is None:
+        from concurrent.futures.process import _RemoteTraceback
+
+        error.__cause__ = _RemoteTraceback(traceback)  # type: ignore[arg-type]  # typeshed errs: it takes text
 
 
 def broken_backend(finish: s.Finish) -> BackendError:

@@ -9,13 +9,14 @@ from typing import Any
 from fanwise._api import _endings
 from fanwise._api._cached import CachedSource, Counting, Reuse
 from fanwise._api._endings import DONE, Ending
-from fanwise._api._hiring import Places
+from fanwise._api._hiring import Places, chunk_aim
 from fanwise._api._resuming import JournaledSource
 from fanwise._api._scene import Scene
+from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
 from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._config import SchedulerConfig
-from fanwise.engine._driver import Driver, Hands
+from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
 from fanwise.engine._resources import HostResources
@@ -31,12 +32,16 @@ _LOOKAHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a crew is hired on: how many workers, from which item on, and whether items may also run here."""
+    """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
+
+    ``learn_start(workers, seconds)`` is told how long it took until they were there.
+    """
 
     workers: int
     first: int = 0
     item_cost: float | None = None
     here_allowed: bool = False
+    learn_start: Callable[[int, float], None] | None = None
 
 
 class CrewStage:
@@ -53,6 +58,7 @@ class CrewStage:
         self._blamed: tuple[Failed | Lost, str] | None = None
         self._driver: Driver | None = None
         self._low = Reorder(terms.first)
+        self._began = 0.0
         options = scene.options
         self._reuse = reuse
         self._work = Work(
@@ -62,11 +68,13 @@ class CrewStage:
             seed=options.seed if reuse is None else None,
             single=options.timeout is not None or options.chunk_size == 1,
             isolate=options.executor is not None and options.executor.isolate,
+            stops=options.raises and options.retry is None,
         )
 
     def steps(self) -> Iterator[None]:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
+        self._began = scene.clock.now()
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
         try:
             with SignalInterrupts(scene.policy, crew.wake) as interrupts:
@@ -105,7 +113,7 @@ class CrewStage:
             raise_on_error=options.raises,
             retry=options.retry,
             timeout=options.timeout,
-            chunks=ChunkAim(size=options.chunk_size),
+            chunks=chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
         )
@@ -117,13 +125,18 @@ class CrewStage:
         chunk = self._scene.options.chunk_size or int(ChunkAim().work_s / (self._terms.item_cost or ChunkAim().work_s))
         return max(_LOOKAHEAD, 4 * self._terms.workers * chunk)
 
+    def _listener(self) -> Listener:
+        scene, learn = self._scene, self._terms.learn_start
+        listener: Listener = scene.story if self._reuse is None else Counting(scene.story, self._reuse)
+        return listener if learn is None else StartWatch(listener, self._began, learn)
+
     def _hands(self, crew: Crew, interrupts: SignalInterrupts) -> Hands:
         scene = self._scene
         return Hands(
             crew,
             scene.source,
             scene.clock,
-            scene.story if self._reuse is None else Counting(scene.story, self._reuse),
+            self._listener(),
             interrupts,
             HostResources(),
             here=SerialBackend().hire(self._work, 1, scene.clock) if self._terms.here_allowed else None,

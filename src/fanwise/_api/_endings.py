@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise.errors import BackendError, RunInterrupted, RunTimeoutError
-from fanwise.records.outcomes import Failed, Lost
+from fanwise.records.outcomes import Failed, Lost, Outcome
 
 if TYPE_CHECKING:
     from fanwise._api.run import Run
 
-__all__ = ["DONE", "Ending", "blame", "carry"]
+__all__ = ["DONE", "Ending", "blame", "carry", "say_where"]
 
 _ITEM_REPR = 200
 
@@ -59,9 +59,14 @@ def blame(outcome: Failed | Lost, item: str, total: int | None) -> Ending:
     """The item's own exception, with a note that names the item and, from a worker, one with the remote traceback."""
     of = "" if total is None else f" of {total}"
     add_note(outcome.error, f"item {outcome.index}{of}: {item}")
+    say_where(outcome)
+    return Ending("error", outcome.error)
+
+
+def say_where(outcome: Outcome) -> None:
+    """A note with the remote traceback, on an exception that came from a worker."""
     if isinstance(outcome, Failed) and outcome.worker is not None and outcome.traceback:
         add_note(outcome.error, f"in worker {outcome.worker}:\n{outcome.traceback.rstrip()}")
-    return Ending("error", outcome.error)
 
 
 def shortened(item: Any) -> str:

@@ -26,7 +26,7 @@ def fingerprint(fn: Callable[..., Any]) -> str:
     what the function itself writes to, such as a list of what it has done, does not count, or no run could go on.
     """
     code = getattr(getattr(fn, "func", fn), "__code__", None)
-    return code_digest(fn, _content, frozenset(_written(code)) if code is not None else ()).hex()
+    return code_digest(fn, _content, frozenset(_written(code)) if isinstance(code, CodeType) else ()).hex()
 
 
 def _written(code: CodeType) -> Iterator[str]:

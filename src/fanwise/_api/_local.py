@@ -6,7 +6,6 @@ which is as fast as a comprehension and keeps the finished prefix when ``fn`` ra
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, process_time
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from fanwise import _task
 from fanwise._api._again import SecondChances
 from fanwise._api._source import Source
+from fanwise._format import traceback_of
 from fanwise.records.outcomes import Batch, Failed, Settled
 
 try:
@@ -66,10 +66,11 @@ class CoreClock:
 
 @dataclass(slots=True)
 class News:
-    """Blocks as (good items, seconds), and items that failed for good."""
+    """Blocks as (good items, seconds), items that failed for good, and next attempts as (item, attempt)."""
 
     blocks: list[tuple[int, float]] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    retried: list[tuple[int, int]] = field(default_factory=list)
 
 
 class LocalLoop:
@@ -135,7 +136,7 @@ class LocalLoop:
                 pace.record(got, wall, cpu)
         else:  # `map` takes a StopIteration of fn for its own end
             pace.record(got + 1, wall, cpu)
-            self._fail(error or StopIteration(), wall / (got + 1))
+            self._fail(StopIteration() if error is None else error, wall / (got + 1))
         if self.chances:
             self._try_again(wait=self.ended)
         return not self.ended
@@ -145,8 +146,14 @@ class LocalLoop:
         index = self.at
         self.flush()
         self.first += 1
-        if not self.chances.grant(index, 1, error, self._source.item(index)):
-            self._give_up(failed_here(error, index, seconds))
+        self._decide(failed_here(error, index, seconds), error, self._source.item(index))
+
+    def _decide(self, failed: Failed, error: BaseException, item: Any) -> None:
+        """Another attempt, or the end of an item."""
+        if self.chances.grant(failed.index, failed.attempts, error, item):
+            self._news.retried.append((failed.index, failed.attempts + 1))
+        else:
+            self._give_up(failed)
 
     def _give_up(self, failed: Failed) -> None:
         self._news.failed.append(failed)
@@ -169,8 +176,7 @@ class LocalLoop:
                 raise
             except BaseException as error:  # noqa: BLE001  # as above
                 seconds = perf_counter() - start
-                if not self.chances.grant(again.index, again.attempt, error, again.item):
-                    self._give_up(failed_here(error, again.index, seconds, again.attempt))
+                self._decide(failed_here(error, again.index, seconds, again.attempt), error, again.item)
             else:
                 self._settled.append(Batch(again.index, done, perf_counter() - start, None, again.attempt))
                 self._news.blocks.append((1, perf_counter() - start))
@@ -207,5 +213,5 @@ class LocalLoop:
 def failed_here(error: BaseException, index: int, seconds: float, attempts: int = 1) -> Failed:
     """The outcome of an item that raised in this process; the frame of the loop itself is left out."""
     trace = error.__traceback__
-    text = "".join(traceback.format_exception(type(error), error, trace and trace.tb_next))
+    text = traceback_of(error, trace and trace.tb_next)
     return Failed(index=index, error=error, traceback=text, seconds=seconds, attempts=attempts)

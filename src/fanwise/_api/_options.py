@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from fanwise.backends.dask import comm_address, is_dask_client, is_dask_url
 from fanwise.errors import UsageError, UsageTypeError, UsageValueError
 from fanwise.typing import Retry
 
@@ -16,10 +19,10 @@ if TYPE_CHECKING:
     from fanwise.cache import Cache
     from fanwise.typing import Backend, Progress
 
-__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "read_options", "whole_number"]
+__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_remote", "read_options", "whole_number"]
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
-_REMOTE = ("dask", "ray")
+_REMOTE = ("dask", "dask+tls", "ray")
 _ON_ERROR = ("raise", "return")
 _PROGRESS = ("auto", "rich", "plain", "none", "json")
 
@@ -47,7 +50,15 @@ class Options:
         return (
             self.timeout is not None
             or self.backend == "process"
+            or self.is_remote
             or (self.executor is not None and self.executor.in_workers_only)
+        )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the caller named a cluster."""
+        return not (isinstance(self.backend, str) and self.backend in LOCAL_BACKENDS) and not hasattr(
+            self.backend, "hire"
         )
 
     def described(self) -> dict[str, Any]:
@@ -84,10 +95,11 @@ def read_options(**given: Any) -> Options:
     executor = given["executor"]
     backend = _backend(given["backend"])
     timeout = _seconds("timeout", given["timeout"])
-    if timeout is not None and backend in {"thread", "serial"}:
-        raise UsageValueError(f'timeout needs backend="process": a thread cannot be killed (backend is {backend!r})')
     if executor is not None:
         _agree(executor, workers, backend)
+    place = backend if executor is None else executor.backend
+    if timeout is not None and place in {"thread", "serial"}:
+        raise UsageValueError(f'timeout needs backend="process": a thread cannot be killed (backend is {place!r})')
     return Options(
         workers=workers,
         backend=backend,
@@ -99,7 +111,7 @@ def read_options(**given: Any) -> Options:
         deadline=_seconds("deadline", given["deadline"]),
         seed=_seed(given["seed"]),
         progress=_progress(given["progress"]),
-        resume=given["resume"],
+        resume=_path("resume", given["resume"]),
         cache=_cache(given["cache"]),
     )
 
@@ -129,17 +141,37 @@ def _cache(value: Any) -> Cache | None:
 def _seconds(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not value > 0 or math.isinf(value):
+    if not _is_real(value) or not value > 0 or math.isinf(value):
         raise UsageValueError(f"{name} must be a positive number of seconds, got {value!r}")
     return float(value)
 
 
+def _is_real(value: Any) -> bool:
+    """Whether this is a real number, NumPy's included."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _path(name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, str | bytes | os.PathLike):
+        raise UsageTypeError(f"{name} must be a path, got {type(value).__name__}")
+    return value
+
+
 def _retry(value: Any) -> Retry | None:
-    if isinstance(value, Retry):
-        return value if value.times else None
-    times = whole_number("retries", value, least=0)
-    return Retry(times) if times else None
+    retry = value if isinstance(value, Retry) else Retry(whole_number("retries", value, least=0))
+    whole_number("retries.times", retry.times, least=0)
+    for name in ("delay", "factor", "max_delay"):
+        number = getattr(retry, name)
+        if not _is_real(number) or not number >= 0:
+            raise UsageValueError(f"retries.{name} must be a number of at least 0, got {number!r}")
+    if not _are_exceptions(retry.on):
+        raise UsageTypeError(f"retries.on must be a tuple of exception classes, got {retry.on!r}")
+    return retry if retry.times else None
+
+
+def _are_exceptions(on: Any) -> bool:
+    kinds = on if isinstance(on, tuple) else (on,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
 def _seed(value: Any) -> int | None:
@@ -148,14 +180,24 @@ def _seed(value: Any) -> int | None:
 
 def _backend(value: Any) -> str | Backend:
     if not isinstance(value, str):
-        if hasattr(value, "hire"):
-            return value  # type: ignore[no-any-return]  # a Backend, by what it offers
+        if hasattr(value, "hire") or is_dask_client(value):
+            return value  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
         raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
-    if value.split(":")[0].split("+")[0] in _REMOTE:
-        raise UsageError(
-            f"backend {value!r}: remote backends are not part of this version; use one of {LOCAL_BACKENDS}"
-        )
-    return _one_of("backend", value, LOCAL_BACKENDS)
+    return checked_remote(value) if value.split(":")[0] in _REMOTE else _one_of("backend", value, LOCAL_BACKENDS)
+
+
+def checked_remote(url: str) -> str:
+    """The URL of a cluster, if it is one.
+
+    Raises
+    ------
+    UsageError
+        If it is not, or of a kind that this version does not speak.
+    """
+    if not is_dask_url(url):
+        raise UsageError(f"backend {url!r}: this version speaks Dask only; use dask://host:port")
+    comm_address(url)
+    return url
 
 
 def _progress(value: Any) -> str | Progress:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Hashable
+from functools import partial
 from time import perf_counter
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
 from fanwise._api._cached import CachedFn
-from fanwise.backends.process import start_method
+from fanwise.backends.process import server_running, start_method
 from fanwise.engine._costs import Experience, Machine
 from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
 from fanwise.engine._resources import HostResources, Resources, budget, is_nested
@@ -69,10 +70,10 @@ def function_of(fn: Any) -> Hashable:
     """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
     if isinstance(fn, CachedFn):
         return CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
-    while hasattr(fn, "func"):
+    while isinstance(fn, partial):
         fn = fn.func
-    code: Hashable = getattr(fn, "__code__", None) or getattr(getattr(fn, "__func__", None), "__code__", None)
-    if code is not None:
+    code = getattr(getattr(fn, "__func__", fn), "__code__", None)
+    if isinstance(code, CodeType):
         return code
     return fn if isinstance(fn, type | BuiltinFunctionType) else type(fn)
 
@@ -97,7 +98,7 @@ class Advice:
         self._options = options
         self._resources = resources or HostResources()
         self._function = function_of(fn)
-        self.measured = False
+        self._facts: Machine | None = None
         guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
@@ -106,9 +107,9 @@ class Advice:
         verdict = self.pace.verdict()
         if verdict is STAY:
             return STAY
-        if not self.measured:
-            self.measured = True
-            self.pace.relocate(self._machine())
+        if self._facts is None:
+            self._facts = self._machine()
+            self.pace.relocate(self._facts)
             verdict = self.pace.verdict()
         if verdict is WEIGH:
             self._weigh(loop)
@@ -124,6 +125,11 @@ class Advice:
         memory = self.pace.memory()
         if memory is not None:
             EXPERIENCE.learn(self._function, memory)
+
+    def learn_start(self, workers: int, seconds: float) -> None:
+        """Keep how long workers took to start, for the next plan."""
+        if self._facts is not None:
+            EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds)
 
     def _machine(self) -> Machine:
         """Facts of this process: looking them up takes about half a millisecond."""
@@ -145,6 +151,7 @@ class Advice:
             most=most,
             method=method,
             warm=0 if executor is None else executor.idle(),
+            server_running=server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,
             single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",

@@ -1,7 +1,8 @@
 """Where items come from: a sequence that is at hand, or an iterator that is drawn once, in order.
 
-Only what promises random access in item order counts as a sequence. A mapping, a set or a data frame has a length and
-square brackets too, but looping over it means something else; such inputs are drawn like any other iterable.
+Only built-in sequences and arrays count as such: workers look their items up by themselves, several at a time and in
+any order. A mapping or a data frame has a length and square brackets too, but looping over it means something else; and
+a sequence of the user's own may read a file at each look-up. Such inputs are drawn like any other iterable.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from fanwise.records.outcomes import Settled
 
 __all__ = ["Drawing", "Handed", "IteratorSource", "SequenceSource", "Source", "source_of"]
 
-_SEQUENCES = (list, tuple, range, str, bytes, bytearray, array.array, Sequence)
+_BUILT_IN = (list, tuple, range, str, bytes, bytearray, array.array)
+_LOOPS = {(kind.__iter__, kind.__getitem__) for kind in _BUILT_IN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class IteratorSource:
     at_hand = False
 
     def __init__(self, items: Iterable[Any]) -> None:
-        self.total: int | None = len(items) if isinstance(items, set | frozenset | dict) else None
+        self.total = _length(items)
         self._iterator: Iterator[Any] = iter(items)
         self._window: deque[Any] = deque()
         self._first = 0
@@ -202,11 +204,26 @@ class _Raising:
         raise self._error
 
 
+def _length(items: Iterable[Any]) -> int | None:
+    """How many items there will be, if a collection says so."""
+    try:
+        return len(items) if isinstance(items, Sequence | set | frozenset | dict) else None
+    except OverflowError:  # range(10**30)
+        return None
+
+
 def source_of(items: Iterable[Any]) -> Source:
     """The source for an input that `iter` accepts."""
-    if isinstance(items, _SEQUENCES) or _is_array(items):
+    if _is_built_in(items) or _is_array(items):
         return SequenceSource(cast("Sequence[Any]", items))
     return IteratorSource(items)
+
+
+def _is_built_in(items: Any) -> bool:
+    """Whether this is a built-in sequence, or an heir that loops and looks up as its parent does."""
+    if not isinstance(items, _BUILT_IN) or (type(items).__iter__, type(items).__getitem__) not in _LOOPS:
+        return False
+    return not isinstance(items, range) or not items[sys.maxsize :]  # a longer range has no `len`
 
 
 def _is_array(items: Any) -> bool:

@@ -13,6 +13,7 @@ from fanwise._api._endings import Ending
 from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
 from fanwise._api._options import LOCAL_BACKENDS
+from fanwise._format import message_of
 from fanwise.engine._sentences import Decision
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
@@ -45,7 +46,7 @@ class Stretch:
     cached: tuple[tuple[int, int], ...] = ()
 
     def events(self) -> Iterator[RunEvent]:
-        """One for the stretch, and one for each item that failed."""
+        """One for the stretch, and one for each item that failed or is tried again."""
         blocks, failed = self.news.blocks, self.news.failed
         if self.cached:
             blocks, hits = without(self.cached, self.first, blocks)
@@ -61,9 +62,12 @@ class Stretch:
             yield told.ChunkDone(
                 self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
             )
+        for index, attempt in self.news.retried:
+            yield told.ItemRetried(self.at, index, attempt)
         for failure in failed:
             kind = type(failure.error).__qualname__
-            yield told.ItemFailed(self.at, failure.index, kind, str(failure.error), failure.traceback)
+            said = message_of(failure.error)
+            yield told.ItemFailed(self.at, failure.index, kind, said, failure.traceback, attempts=failure.attempts)
 
 
 class Story:
@@ -211,6 +215,7 @@ def is_inner() -> bool:
 
 def label_of(fn: Callable[..., Any]) -> str:
     """The name under which a function's run is shown."""
-    while hasattr(fn, "func"):
+    while isinstance(fn, partial):
         fn = fn.func
-    return getattr(fn, "__name__", None) or type(fn).__name__
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) and name else type(fn).__name__

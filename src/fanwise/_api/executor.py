@@ -13,10 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanwise._api._collector import Collector, Submitted
-from fanwise._api._options import LOCAL_BACKENDS
+from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
 from fanwise.engine._resources import HostResources, budget
-from fanwise.errors import UsageValueError
+from fanwise.errors import UsageTypeError, UsageValueError
 from fanwise.typing import InterruptPolicy
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Executor"]
 
 R = TypeVar("R")
+
+_START_METHODS = (None, "fork", "forkserver", "spawn")
 
 _collectors: weakref.WeakSet[Collector] = weakref.WeakSet()
 _exiting = threading.Event()
@@ -96,10 +98,16 @@ class Executor(StandardExecutor):
         isolate: bool = False,
         interrupts: InterruptPolicy | None = None,
     ) -> None:
+        if workers is not None and max_workers is not None and workers != max_workers:
+            raise UsageValueError(f"workers={workers!r} and max_workers={max_workers!r} are one number; leave one out")
         wanted = workers if max_workers is None else max_workers
         _check(wanted, initializer, max_tasks_per_child)
         self.workers = budget(HostResources(), wanted=wanted, nested=False).workers
         self.backend = _checked_backend(backend)
+        if backend in ("thread", "serial") and (isolate or max_tasks_per_child is not None):
+            what = "isolate" if isolate else "max_tasks_per_child"
+            raise UsageValueError(f"{what} needs worker processes (backend is {backend!r})")
+        self._wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
         self._method = _start_method(mp_context)
@@ -152,7 +160,15 @@ class Executor(StandardExecutor):
         if self.backend == "thread":
             from fanwise.backends.thread import ThreadBackend
 
-            return ThreadBackend()
+            return ThreadBackend(initializer=self._recipe["initializer"], initargs=self._recipe["initargs"])
+        if self.backend == "serial":
+            from fanwise.backends.serial import SerialBackend
+
+            return SerialBackend()
+        if self.backend not in LOCAL_BACKENDS:
+            from fanwise.backends.dask import cluster
+
+            return cluster(self.backend, workers=self._wanted)
         from fanwise.backends.process import ProcessBackend
 
         return ProcessBackend(method=self._method, keep_warm=True, max_workers=self.workers, **self._recipe)
@@ -251,15 +267,18 @@ def _check(workers: int | None, initializer: object, max_tasks_per_child: object
             raise ValueError("max_tasks_per_child must be >= 1")
 
 
-def _checked_backend(backend: str | Backend) -> str | Backend:
-    if not isinstance(backend, str) or backend in LOCAL_BACKENDS:
-        return backend
-    raise UsageValueError(
+def _checked_backend(backend: Any) -> str | Backend:
+    if isinstance(backend, str) and "://" in backend:
+        return checked_remote(backend)
+    if hasattr(backend, "hire") or (isinstance(backend, str) and backend in LOCAL_BACKENDS):
+        return backend  # type: ignore[no-any-return]  # a Backend, by what it offers, or a name
+    raise (UsageValueError if isinstance(backend, str) else UsageTypeError)(
         f"backend must be one of {', '.join(map(repr, LOCAL_BACKENDS))} or a Backend, got {backend!r}"
     )
 
 
 def _start_method(context: Any) -> str | None:
-    if context is None or isinstance(context, str):
-        return context
-    return str(context.get_start_method())
+    method: str | None = context.get_start_method() if hasattr(context, "get_start_method") else context
+    if method not in _START_METHODS:
+        raise UsageValueError(f"mp_context must be a context, 'fork', 'forkserver' or 'spawn', got {context!r}")
+    return method

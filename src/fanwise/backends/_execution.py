@@ -43,12 +43,16 @@ bin_of = partial(bisect_right, [bin_bounds(index)[0] for index in range(1, BINS)
 
 @dataclass(slots=True)
 class Function:
-    """What is called for each item, and what has been learnt about its cost (seconds an item, None: nothing yet)."""
+    """What is called for each item, and what has been learnt about its cost (seconds an item, None: nothing yet).
+
+    ``stops``: a failure ends a chunk, and its other items are given back unstarted.
+    """
 
     call: Callable[[Any], Any]
     single: bool = False
     capture: bool = False
     isolate: bool = False
+    stops: bool = False
     cost: float | None = None
 
     def block(self, left: int) -> int:
@@ -150,6 +154,8 @@ def execute(function: Function, items: Sequence[Any], first: int, watch: Watch) 
                 if error is not None:
                     yield Failure(index, error, mean)
                     index += 1
+                    if function.stops:
+                        return
                 streak = Streak(index)
                 enter(watch.begin(streak))
                 ended = opened = monotonic()
@@ -182,14 +188,16 @@ def run_block(
 class Tally:
     """Adds up what the items of one chunk cost."""
 
-    __slots__ = ("_spans",)
+    __slots__ = ("_spans", "failed")
 
     def __init__(self) -> None:
+        self.failed = False
         self._spans: list[tuple[int, list[float], list[tuple[int, int]]]] = []  # first, seconds, blocks
 
     def add(self, settled: Streak | Failure) -> None:
         """Count a streak or a failure."""
         if isinstance(settled, Failure):
+            self.failed = True
             self._spans.append((settled.index, [settled.seconds], []))
         else:
             self._spans.append((settled.first, settled.seconds, settled.blocks))

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import count
 
+from fanwise._format import traceback_of
 from fanwise._task import Place
 from fanwise.backends._execution import Failure, Function, Streak, Tally, bind, execute
 from fanwise.records.outcomes import Failed, Settled
@@ -50,7 +51,7 @@ class SerialCrew:
     caught = (Exception, SystemExit)
 
     def __init__(self, work: Work, clock: Clock) -> None:
-        self._function = Function(bind(work.fn, work.seed), single=work.single)
+        self._function = Function(bind(work.fn, work.seed), single=work.single, stops=work.stops)
         self._take = work.take
         self._clock = clock
         self._numbers = count(1)
@@ -169,9 +170,7 @@ def record_of(settled: Streak | Failure, worker: int | None, attempts: int) -> S
     """The record of something settled in this process."""
     if isinstance(settled, Streak):
         return settled.batch(worker, attempts)
-    from traceback import format_exception
-
-    text = "".join(format_exception(settled.error))
+    text = traceback_of(settled.error, settled.error.__traceback__)
     return Failed(
         index=settled.index,
         attempts=attempts,

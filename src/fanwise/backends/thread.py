@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 
@@ -21,6 +23,7 @@ from fanwise.records.scheduling import (
     ChunkStats,
     Event,
     Finished,
+    StartFailed,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -42,9 +45,12 @@ class ThreadBackend:
 
     name = "thread"
 
+    def __init__(self, *, initializer: Callable[..., object] | None = None, initargs: Sequence[object] = ()) -> None:
+        self._prepare = None if initializer is None else partial(initializer, *initargs)
+
     def hire(self, work: Work, workers: int, clock: Clock) -> ThreadCrew:
         """A crew of at most ``workers`` threads; none is started yet."""
-        return ThreadCrew(work, clock)
+        return ThreadCrew(work, clock, self._prepare)
 
     def close(self) -> None:
         """Nothing is kept warm."""
@@ -55,9 +61,10 @@ class ThreadCrew:
 
     method = "thread"
 
-    def __init__(self, work: Work, clock: Clock) -> None:
+    def __init__(self, work: Work, clock: Clock, prepare: Callable[[], object] | None = None) -> None:
         self._work = work
         self._clock = clock
+        self._prepare = prepare
         self._numbers = count(1)
         self._workers: dict[int, _Worker] = {}
         self._news: SimpleQueue[Event | None] = SimpleQueue()
@@ -68,8 +75,8 @@ class ThreadCrew:
         for _ in range(count):
             number = next(self._numbers)
             worker = self._workers[number] = _Worker(number, self._work, self._clock, self._news, self._is_interrupted)
+            worker.prepare = self._prepare
             worker.thread.start()
-            self._news.put(WorkerReady(self._clock.now(), number, os.getpid(), self.method))
 
     def _is_interrupted(self) -> bool:
         return self._interrupted
@@ -145,9 +152,10 @@ class _Worker:
         interrupted: Callable[[], bool],
     ) -> None:
         self.at: tuple[int, float] | None = None
+        self.prepare: Callable[[], object] | None = None
         self.thread = threading.Thread(target=self._serve, name=f"fanwise-worker-{number}", daemon=True)
         self._number = number
-        self._function = Function(bind(work.fn, work.seed), single=work.single)
+        self._function = Function(bind(work.fn, work.seed), single=work.single, stops=work.stops)
         self._take = work.take
         self._clock = clock
         self._news = news
@@ -189,6 +197,15 @@ class _Worker:
             return self._chunk
 
     def _serve(self) -> None:
+        try:
+            if self.prepare is not None:
+                self.prepare()
+        except BaseException as error:  # the user's initializer may raise anything
+            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+            reason = f"the initializer raised {type(error).__name__}"
+            self._say(StartFailed(self._clock.now(), reason, fatal=True, error=error))
+            return
+        self._say(WorkerReady(self._clock.now(), self._number, os.getpid(), ThreadCrew.method))
         while (chunk := self._next()) is not None:
             self._run(chunk)
         self._say(WorkerRetired(self._clock.now(), self._number))

@@ -106,8 +106,11 @@ class Levels:
             return entry.value
         return MISSING
 
-    def find(self, key: bytes) -> Any:
-        """The value of a key, or `MISSING`; hits are counted, misses are the caller's to count."""
+    def find(self, key: bytes, *, far: bool = True) -> Any:
+        """The value of a key, or `MISSING`; hits are counted, misses are the caller's to count.
+
+        ``far``: other hosts are asked too.
+        """
         now = self.time()
         if not self.since <= now < self.until:
             self.refresh(now)
@@ -130,7 +133,7 @@ class Levels:
                     if self._remembers:
                         self._remember(key, value, hit, epoch, stamp)
                     return value
-        return self._in_cluster(key, now, epoch) if self.cluster is not None else MISSING
+        return self._in_cluster(key, now, epoch) if far and self.cluster is not None else MISSING
 
     def _in_memory(self, key: bytes, entry: Entry, now: float, epoch: int) -> Any:
         if not self._holds(key, entry, now, epoch):
@@ -361,8 +364,9 @@ class Levels:
     def close(self) -> None:
         """Give back descriptors and maps."""
         self.memory.clear()
-        if self.disk is not None:
-            self.disk.close()
+        for part in (self.disk, self.cluster):
+            if part is not None:
+                part.close()
         self.epoch = (1,)
 
 

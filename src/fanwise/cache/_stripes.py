@@ -1,7 +1,7 @@
 """Leases for file systems without byte locks: ``flock`` on 256 files.
 
-The holder writes its key into the file. Who wants another key of the same stripe does not wait: the holder may be
-waiting for just that result.
+The holder writes its key into the file. Who wants another key of the same stripe waits a moment only: the holder may be
+waiting for just that result. The moment is for a holder that has the lock and has not written its key yet.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from contextlib import closing
 
 from fanwise.cache._directory import Directory
@@ -19,6 +20,7 @@ __all__ = ["StripeLeases"]
 _KEY_BYTES = 16
 _COUNTER_BYTES = 8
 _FOREVER_S = 1e9
+_MOMENT_S = 0.05
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -43,8 +45,8 @@ class StripeLeases:
             before = _failures(fd)
             if _lock(fd):
                 lease = Lease(fd, 0)
-            elif self._wait(fd, key, _FOREVER_S if limit is None else limit):
-                lease = Lease(fd, 0, waited=True, failed=_failures(fd) != before)
+            else:
+                lease = self._wait(fd, key, _FOREVER_S if limit is None else limit, before)
             if lease is not None:
                 os.pwrite(fd, key[:_KEY_BYTES], 0)
         except OSError as error:
@@ -55,17 +57,22 @@ class StripeLeases:
                 self._retire(fd)
         return lease
 
-    def _wait(self, fd: int, key: bytes, limit: float) -> bool:
-        got = False
+    def _wait(self, fd: int, key: bytes, limit: float, failures: int) -> Lease | None:
+        got = met = False
+        moment = time.monotonic() + _MOMENT_S
 
         def is_over() -> bool:
-            nonlocal got
-            same = os.pread(fd, _KEY_BYTES, 0) == key[:_KEY_BYTES]
-            got = same and _lock(fd)
-            return got or not same
+            nonlocal got, met, moment
+            now = time.monotonic()
+            if os.pread(fd, _KEY_BYTES, 0) == key[:_KEY_BYTES]:
+                met, moment = True, now + _MOMENT_S
+            got = _lock(fd)
+            return got or now > moment
 
         poll(is_over, limit)
-        return got
+        if not got:
+            return None
+        return Lease(fd, 0, waited=met, failed=met and _failures(fd) != failures)
 
     def give_back(self, lease: Lease) -> None:
         """Closing the file ends the lock."""

@@ -73,8 +73,12 @@ class Work:
         self.compute_s: float | None = None
 
     def look(self) -> Any:
-        """The value, if somebody has stored it meanwhile: then the call was a hit after all."""
-        value = self._levels.find(self._key)
+        """The value, if somebody of this host has stored it meanwhile; other hosts were asked a moment ago."""
+        return self._look(far=self._levels.disk is None)
+
+    def _look(self, *, far: bool) -> Any:
+        """The same at any distance: then the call was a hit after all."""
+        value = self._levels.find(self._key, far=far)
         if value is not MISSING:
             self._levels.counters.misses -= 1
         return value
@@ -102,7 +106,7 @@ class Work:
                 return MISSING
             time.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(pause * _POLL_FACTOR, _POLL_TO_S)
-            value = self.look()
+            value = self._look(far=True)
             if value is not MISSING:
                 return value
         return MISSING

@@ -18,6 +18,7 @@ JOBS = {
     "ci": "fanwise.cli._demo_ci",
     "search": "fanwise.cli._demo_search",
     "scan": "fanwise.cli._demo_scan",
+    "envelope": "fanwise.cli._demo_envelope",
 }
 """Jobs by name, in the order in which they run; each module has a function ``job``."""
 

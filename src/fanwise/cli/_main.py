@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 
 _SEARCH = ("numpy", "scipy")
+_ENVELOPE = ("numpy", "pandas", "pyarrow")
 COMMANDS: dict[str, Entry] = {
     "ci": Entry("ci:ci", "Exact confidence intervals for many 2×2 tables.", ("numpy",), "ci"),
     "ci coverage": Entry("ci_coverage:coverage", "Exact coverage of interval methods over a grid.", ("numpy",), "ci"),
@@ -39,6 +40,11 @@ COMMANDS: dict[str, Entry] = {
     "scan rules list": Entry("scan_rules:list_rules", "List the rules of a set.", ("yaml",), "scan"),
     "scan rules explain": Entry("scan_rules:explain", "Show what a rule does, and why.", ("yaml",), "scan"),
     "scan diff": Entry("scan_diff:diff", "Show what changed between two scans.", (), "scan"),
+    "envelope": Entry("envelope:envelope", "Production loss of every crop, tier and scenario.", _ENVELOPE, "envelope"),
+    "envelope run": Entry("envelope:run", "Compute the envelopes of a grid.", _ENVELOPE, "envelope"),
+    "envelope show": Entry("envelope_show:show", "Show results, or what a grid holds.", _ENVELOPE, "envelope"),
+    "envelope diff": Entry("envelope_show:diff", "Show what changed between two runs.", _ENVELOPE, "envelope"),
+    "envelope generate": Entry("envelope_show:generate", "Make up a grid for trials.", _ENVELOPE, "envelope"),
     "demo": Entry("demo:demo", "The main jobs on real input, as a loop and with fanwise.", ("numpy",), "ci"),
     "report": Entry("report:report", "A run's report again: as text, page or trace, or beside another."),
     "doctor": Entry("doctor:doctor", "What this machine offers to fanwise, and what stands in its way."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from fanwise.engine._interrupts import Interrupts
 from fanwise.engine._replay import Replay
 from fanwise.engine._resources import Resources
 from fanwise.records import scheduling as s
-from fanwise.records.outcomes import Batch, Failed, Lost, Settled
+from fanwise.records.outcomes import Failed, Lost, Settled
 from fanwise.typing import Clock, Crew, InterruptPolicy
 
 __all__ = ["Driver", "Hands", "ItemSource", "Listener", "Mind"]
@@ -121,6 +122,8 @@ class Driver:
         if self.finish is not None:
             return
         self._draw_some()
+        if self.finish is not None:  # the input ended, and all that it brought is settled
+            return
         for event in self._hands.crew.wait(self._how_long(patience)):
             if isinstance(event, s.Printed):
                 self.print_raw(event)
@@ -149,10 +152,10 @@ class Driver:
         now = hands.clock.now()
         while hands.interrupts.count > self._interrupts_seen:
             self._interrupts_seen += 1
-            self._stop(now, s.Interrupt(now, self._interrupts_seen))
+            self._stop(now, s.Interrupt(now, self._interrupts_seen, hands.interrupts.signal))
         if self._grace_ends is not None and now >= self._grace_ends:
             self._grace_ends = None
-            self.feed(s.Interrupt(now, 2))
+            self.feed(s.Interrupt(now, 2, hands.interrupts.signal))
         elif hands.deadline is not None and now >= hands.deadline:
             hands.deadline = None
             self._stop(now, s.Deadline(now))
@@ -212,9 +215,10 @@ class Driver:
     def _on_send(self, command: s.Send) -> None:
         hands, chunk = self._hands, command.chunk
         if hands.is_dropped is not None and hands.is_dropped(chunk):
+            # Not as results: those of a later chunk would say that its worker is through with the one before.
             now = hands.clock.now()
-            self._events.append(s.Finished(now, command.worker, chunk.id, (Batch(chunk.first, [None] * chunk.count),)))
-            self._events.append(s.ChunkFinished(now, command.worker, chunk.id))
+            for index in range(chunk.first, chunk.first + chunk.count):
+                self._events.append(s.Unsendable(now, command.worker, chunk.id, index, CancelledError()))
             return
         if self._memory_at is None:
             self._memory_at = hands.clock.now() + MEMORY_EVERY_S

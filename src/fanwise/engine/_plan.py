@@ -172,9 +172,17 @@ class Pace:
 
     @property
     def cost_s(self) -> float:
-        """Seconds per item: the mean over the last half of the items seen (costs drift)."""
-        if self._remembered is not None:
-            return self._remembered.cost_s
+        """Seconds per item: the mean over the last half of the items seen (costs drift).
+
+        Where the function is remembered, the smaller of both: the memory may stem from a busy machine, the first item
+        from one that had to import something. Starting too late costs a little, needlessly a multiple of small work.
+        """
+        known = self._remembered
+        if known is None:
+            return self._seen_s()
+        return min(known.cost_s, self._seen_s()) if self.items else known.cost_s
+
+    def _seen_s(self) -> float:
         items, seconds = self._marks[self._half]
         return (self.seconds - seconds) / max(1, self.items - items)
 
@@ -237,7 +245,7 @@ class Pace:
         """What to keep of this function for the next call; None if nothing was measured."""
         if not self.items:
             return self._remembered
-        return Remembered(self.cost_s, self.use, self._result_bytes, self._codec)
+        return Remembered(self._seen_s(), self.use, self._result_bytes, self._codec)
 
     def _thin(self) -> None:
         """Keep every other mark, and set new ones half as densely."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from fanwise._format import duration
+from fanwise._format import duration, message_of
 from fanwise.engine._ordering import first_of
 from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
@@ -183,7 +183,7 @@ class Telemetry:
         if isinstance(record, Failed):
             worker = self._workers.get(record.worker, HERE)
             kind = type(record.error).__qualname__
-            text = str(record.error)
+            text = message_of(record.error)
             return [told.ItemFailed(at, record.index, kind, text, record.traceback, worker, record.attempts)]
         if isinstance(record, Lost):
             worker, traceback, output = self._last_words.pop(record.index, (HERE, "", ""))

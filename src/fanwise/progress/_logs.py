@@ -7,6 +7,8 @@ import logging
 from datetime import UTC, datetime
 from traceback import format_exception
 
+from fanwise._format import message_of
+
 __all__ = ["JsonLogFormatter"]
 
 
@@ -52,7 +54,7 @@ def _error(record: logging.LogRecord) -> dict[str, str] | None:
     """The exception of a record, or of the traceback text that came from a worker."""
     kind, error, _ = record.exc_info or (None, None, None)
     if kind is not None and error is not None:
-        return {"type": kind.__qualname__, "message": str(error), "traceback": "".join(format_exception(error))}
+        return {"type": kind.__qualname__, "message": message_of(error), "traceback": "".join(format_exception(error))}
     if not record.exc_text:
         return None
     last = record.exc_text.rstrip().rpartition("\n")[2]

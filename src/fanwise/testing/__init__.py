@@ -5,6 +5,7 @@ from __future__ import annotations
 from fanwise._task import current_task
 from fanwise.testing._clock import FakeClock
 from fanwise.testing._leaks import leaks
+from fanwise.testing._memory_cache import MemoryCache
 from fanwise.testing._recording import RecordingProgress
 from fanwise.testing._scripted import BadException, Exit, Hang, Kill, Raise, Return, Scripted, Unpicklable
 from fanwise.testing._simulate import Simulation, simulate, simulate_cluster
@@ -16,6 +17,7 @@ __all__ = [
     "FakeClock",
     "Hang",
     "Kill",
+    "MemoryCache",
     "Raise",
     "RecordingProgress",
     "Return",

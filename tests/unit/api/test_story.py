@@ -205,3 +205,12 @@ def test_every_verb_closes_the_display_once(verb: Any) -> None:
     recorded = RecordingProgress()
     verb(abs, [-1, 2], progress=recorded, workers=1)
     assert [report.items for report in recorded.reports] == [2]
+
+
+def test_attempts_in_this_process_are_reported() -> None:
+    from fanwise.testing import Raise, Scripted
+
+    flaky = Scripted(abs, {1: [Raise(OSError("x"))], 2: [Raise(OSError("x")), Raise(OSError("y"))]})
+    report = fanwise.run(flaky, [-1, -2, -3], retries=1, workers=1).report
+    assert (report.ok, report.failed, report.retried) == (2, 1, 2)
+    assert report.failures[0].attempts == 2

@@ -199,3 +199,8 @@ def test_the_mean_stands_for_a_streak_of_blocks_only() -> None:
     mixed.note(1.0, 1, block=False)
     mixed.note(4.0, 2, block=True)
     assert mixed.batch(None, 1).seconds == (1.0, 4.0, 4.0)
+
+
+def test_a_failure_ends_the_chunk_if_the_run_is_to_stop_at_it() -> None:
+    settled = list(execute(Function(reciprocal, stops=True), [1, 0, 2], 5, Follower()))
+    assert [(type(one).__name__, getattr(one, "index", None)) for one in settled] == [("Streak", None), ("Failure", 6)]

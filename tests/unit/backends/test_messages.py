@@ -185,6 +185,19 @@ def test_damaged_results_are_told_from_good_ones(data: st.DataObject) -> None:
             continue
 
 
+@pytest.mark.parametrize(("kind", "items"), [(0, 3), (0, 2**32 - 1), (1, 2), (1, 2**32 - 1)])
+def test_a_number_of_results_that_have_no_room_is_damage(kind: int, items: int) -> None:
+    """And is found out before a record is made for each."""
+    results = Results(0, 1)
+    if kind == 0:
+        results.add(streak(0, ["a", 2.5], [0.5, 0.5]))
+    else:
+        results.add(Failure(0, ValueError("bad"), 0.5))
+    results.heads[0] = struct.pack("<IId", kind, items, 0.5)
+    with pytest.raises(ValueError, match=f"{items} results are announced"):
+        decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1)
+
+
 @given(st.binary(max_size=200))
 def test_damaged_bare_results_are_told_from_good_ones(tail: bytes) -> None:
     payload = encode_bare_results((0, 1, 1, 0.5), 0.0, 0.0, (0, 0, 0), tail)

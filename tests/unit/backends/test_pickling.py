@@ -132,6 +132,15 @@ def test_a_result_that_cannot_be_pickled_is_an_error_in_its_place() -> None:
     assert [type(p) for p in packs] == [Packed, NotPicklableError]
 
 
+def test_a_result_that_exits_while_it_is_pickled_is_a_failure_of_its_item() -> None:
+    class Exits:
+        def __reduce__(self) -> Any:
+            raise SystemExit(3)
+
+    (packed,) = pack_results([Exits()])
+    assert isinstance(packed, SystemExit)
+
+
 class TestAttachments:
     @pytest.fixture(autouse=True)
     def _registries(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,3 +79,26 @@ def test_the_decision_is_the_sign_of_the_gain(
         assert not policy.bypassing
     elif gain < -compute:
         assert policy.bypassing
+
+
+def test_a_first_run_of_a_costly_function_keeps_its_results() -> None:
+    assert not fed(
+        Policy(), hits=0, misses=1000, compute=10_000 * US, key=50 * US, hit=1 * US, store=300 * US
+    ).bypassing
+
+
+def test_one_slow_call_is_no_trend() -> None:
+    policy = fed(Policy(), hits=0, misses=100, compute=2_000 * US, key=5 * US, hit=1 * US, store=30 * US)
+    policy.on_miss(5 * US, 2_000 * US, 50_000 * US)
+    assert not policy.bypassing
+    assert policy.store.value < 40 * US
+
+
+@given(st.lists(st.floats(1e-7, 1.0), min_size=1, max_size=50))
+def test_a_cut_mean_follows_and_never_leaves_what_was_measured(values: list[float]) -> None:
+    mean = Mean()
+    for value in values:
+        before = mean.value
+        mean.add(value, 4.0)
+        assert min(values) * 0.999 <= mean.value <= max(values) * 1.001
+        assert len(values) == 1 or not before or mean.value <= before * (1 + 3 / 16) * 1.001

@@ -255,6 +255,13 @@ class TestDrawing:
         assert script.names.count("SourceEnded") == 1
         assert source.left == 0
 
+    def test_an_end_of_the_input_that_ends_the_run_is_not_slept_through(self) -> None:
+        script = Script(Tick=[s.Draw(10)], SourceEnded=[s.Finish("done")])
+        driver, crew, _ = driver_of(script, source=Drawn(0))
+        driver.feed(s.Tick(0.0))
+        driver.turn()
+        assert (driver.finish, crew.waits) == (s.Finish("done"), [])
+
     def test_while_items_are_wanted_the_crew_is_only_looked_at(self) -> None:
         driver, crew, _ = driver_of(Script(Tick=[s.Draw(100)]), source=Drawn(1000))
         driver.feed(s.Tick(0.0))
@@ -368,7 +375,7 @@ def test_a_chunk_that_nobody_wants_any_more_is_settled_without_being_sent() -> N
     driver, crew, _ = driver_of(script, is_dropped=lambda chunk: chunk.first == 8)
     driver.feed(s.Tick(0.0))
     assert crew.told == []
-    assert script.names == ["Tick", "Finished", "ChunkFinished"]
+    assert script.names == ["Tick", "Unsendable"], "a result would say that its worker is through with earlier chunks"
 
 
 def test_running_here_needs_a_crew_of_one() -> None:

@@ -182,6 +182,26 @@ class TestMemory:
         pace.record(1, 2e-5)
         assert (pace.cost_s, pace.use) == (1e-5, 0.5)
 
+    @pytest.mark.parametrize(("n", "cost"), [(30, 1e-4), (200, 1e-5)])
+    def test_memory_of_a_busy_machine_starts_no_workers_for_small_work(self, n, cost):
+        """Measured under load, a cost may be three times too high: below the limit at which memory is dropped."""
+        assert play(n, cost)[1] is None
+        pace = Pace(n, TWO, Costs(), Remembered(3.9 * cost))
+        pace.record(1, cost)
+        assert pace.cost_s == cost
+        assert pace.verdict() is STAY
+
+    def test_memory_stands_against_a_first_item_that_had_to_import_something(self):
+        pace = Pace(30, TWO, Costs(), Remembered(1e-4))
+        pace.record(1, 3.9e-4)
+        assert pace.cost_s == 1e-4
+        assert pace.verdict() is STAY
+
+    def test_what_was_seen_is_remembered_not_what_was_assumed(self):
+        pace = Pace(30, TWO, Costs(), Remembered(1e-4))
+        pace.record(1, 2e-4)
+        assert pace.memory().cost_s == 2e-4
+
     def test_what_was_seen_is_handed_on(self):
         _, _, pace = play(8, 0.01, use=0.5)
         kept = pace.memory()

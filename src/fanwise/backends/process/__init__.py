@@ -6,7 +6,15 @@ coordinator sees it), `_wire` (frames), `_worker` (the other end).
 
 from fanwise.backends.process._attached import forget_attachment
 from fanwise.backends.process._method import choose as start_method
+from fanwise.backends.process._method import server_running
 from fanwise.backends.process._pickling import register_attachment, register_resolver
 from fanwise.backends.process._pool import ProcessBackend
 
-__all__ = ["ProcessBackend", "forget_attachment", "register_attachment", "register_resolver", "start_method"]
+__all__ = [
+    "ProcessBackend",
+    "forget_attachment",
+    "register_attachment",
+    "register_resolver",
+    "server_running",
+    "start_method",
+]

@@ -32,7 +32,7 @@ from fanwise.backends.process._sections import split
 from fanwise.backends.process._start import Starter
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
 from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, READY, UNATTACHED
-from fanwise.errors import BackendError, BundleError
+from fanwise.errors import BackendError, BundleError, NotPicklableError
 from fanwise.records.outcomes import Batch, Settled
 from fanwise.records.scheduling import (
     Chunk,
@@ -88,13 +88,7 @@ class ProcessCrew:
         enter(self)
 
     def start(self, count: int) -> None:
-        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`.
-
-        Raises
-        ------
-        NotPicklableError
-            If the initializer has to be sent to the workers and cannot be pickled.
-        """
+        """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`."""
         borrowed = self._reserve.borrow(count) if self._dispatcher.parcel is not None else []
         for link in borrowed:
             self._adopt(link)
@@ -109,6 +103,9 @@ class ProcessCrew:
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))
+            return
+        except NotPicklableError as error:
+            self._events.append(StartFailed(self._clock.now(), str(error), fatal=True, error=error))
             return
         self._reserve.note_start()
         self._adopt(link)
@@ -366,7 +363,7 @@ class ProcessCrew:
         reason = link.kill_reason or link.process.trouble
         reason = reason or _death.describe(code, words, link.last_rss(), out_of_memory=memory)
         if not link.is_ready:
-            return self._stillborn(now, link, reason)
+            return _stillborn(now, link, reason)
         retired = code == 0 and index is None and link.kill_reason is None
         if retired and (link.stopping or self._starter.max_tasks):
             for chunk, flight in list(link.in_flight.items()):
@@ -374,13 +371,6 @@ class ProcessCrew:
             return WorkerRetired(now, link.number)
         output = "".join(reader.tail for reader in link.outputs.values())
         return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
-
-    def _stillborn(self, now: float, link: Link, reason: str) -> StartFailed:
-        if link.broken is not None:
-            return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
-        if link.is_initializing():
-            return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
-        return StartFailed(now, f"a worker died while starting: {reason}")
 
     def close(self, *, kill: bool) -> None:
         """End the loan: idle workers of a warm backend are handed back, all others are stopped and reaped.
@@ -391,21 +381,27 @@ class ProcessCrew:
             return
         if self._reserve.keeps and not kill:
             self._calm()
-        own = [link for link in self._links.values() if not self._is_handed_back(link)]
+        own = [link for link in list(self._links.values()) if not self._is_handed_back(link)]
         _ending.end(own, kill=kill)
-        for link in list(self._links.values()):
-            for number, output in link.outputs.items():
-                self._print(link, number, output.rest())
-            self._release(link)
-            if link in own:
-                link.let_go()
+        for link in own:
+            self._part_with(link)
+            link.let_go()
         self.let_go()
 
     def _is_handed_back(self, link: Link) -> bool:
-        if link.is_idle and self._reserve.give_back(link):
-            return True
+        if link.is_idle:
+            self._part_with(link)  # first: once it is handed back, another thread's crew may have it
+            if self._reserve.give_back(link):
+                return True
         self._reserve.note_end()
         return False
+
+    def _part_with(self, link: Link) -> None:
+        """Pass on what a worker had still written, and take it out of the crew."""
+        for number, output in link.outputs.items():
+            self._print(link, number, output.rest())
+        if link.number in self._links:
+            self._release(link)
 
     def _calm(self) -> None:
         """Have busy workers stop before their next item, and wait for that a little while."""
@@ -425,6 +421,15 @@ class ProcessCrew:
             self._spare.release()
             os.close(self._woken)
             os.close(self._waker)
+
+
+def _stillborn(now: float, link: Link, reason: str) -> StartFailed | WorkerDied:
+    """A worker that was never ready: what its initializer did, it will do again; anything else may be bad luck."""
+    if link.broken is not None:
+        return StartFailed(now, f"the initializer failed: {link.broken!r}", fatal=True, error=link.broken)
+    if link.is_initializing():
+        return StartFailed(now, f"the initializer ended its worker: {reason}", fatal=True)
+    return WorkerDied(now, link.number, reason, idle=True)
 
 
 def _reason(frame: Frame) -> BaseException:

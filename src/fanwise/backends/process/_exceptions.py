@@ -10,9 +10,10 @@ from __future__ import annotations
 import pickle
 from contextlib import suppress
 from dataclasses import dataclass
-from traceback import format_exception
+from types import MemberDescriptorType
 from typing import Any
 
+from fanwise._format import traceback_of
 from fanwise.backends.process._guard import Raised, attempt
 from fanwise.backends.process._pickling import Packed, dumps, loads
 from fanwise.errors import NotPicklableError
@@ -31,6 +32,7 @@ class _Parts:
     kind: bytes | None
     args: list[bytes]
     attributes: dict[str, bytes]
+    slots: dict[str, bytes]
     notes: list[str]
     members: list[_Sent] | None = None
 
@@ -50,7 +52,7 @@ def encode(error: BaseException) -> Packed:
     """Pickle an exception together with its traceback as text."""
     if type(error) is EOFError and error.args == _NO_INPUT:
         error.add_note("workers have no standard input; use workers=1 to debug")
-    text = "".join(format_exception(error))
+    text = traceback_of(error, error.__traceback__)
     return Packed(pickle.dumps((_take_apart(error, _DEPTH), text), 5))
 
 
@@ -91,13 +93,31 @@ def _parts(error: BaseException, depth: int) -> _Parts:
         args = (error.message,)
         sent = (_take_apart(member, depth - 1) for member in error.exceptions)
         members = [member for member in sent if member is not None] or None
-    attributes = {}
-    for name, value in vars(error).items():
+    attributes, slots = _pickled(vars(error), notes), _pickled(_slots(error), notes)
+    return _Parts(_name(kind), _part(kind), [_argument(arg, notes) for arg in args], attributes, slots, notes, members)
+
+
+def _slots(error: BaseException) -> dict[str, Any]:
+    """What is kept outside the dictionary: a class's own slots, and those of builtin ones, as the name of a file."""
+    if isinstance(error, BaseExceptionGroup):
+        return {}
+    names = {
+        name
+        for base in type(error).__mro__
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType) and not name.startswith("__")
+    }
+    return {name: value for name in sorted(names) if (value := getattr(error, name, None)) is not None}
+
+
+def _pickled(attributes: dict[str, Any], notes: list[str]) -> dict[str, bytes]:
+    pickled = {}
+    for name, value in attributes.items():
         if (data := _part(value)) is not None:
-            attributes[name] = data
+            pickled[name] = data
         else:
             notes.append(f"attribute {name!r} ({_name(type(value))}) cannot be sent to another process")
-    return _Parts(_name(kind), _part(kind), [_argument(arg, notes) for arg in args], attributes, notes, members)
+    return pickled
 
 
 def _part(value: Any) -> bytes | None:
@@ -154,6 +174,8 @@ def _put_together(parts: _Parts, text: str) -> BaseException:
         args.append([_rebuild(member, text) for member in parts.members])
     error = _without_init(kind, args)
     vars(error).update({name: loads(data) for name, data in parts.attributes.items()})
+    for name, data in parts.slots.items():
+        _set(error, name, loads(data))
     if parts.notes:
         vars(error)["__notes__"] = [*vars(error).get("__notes__", ()), *parts.notes]
     return error

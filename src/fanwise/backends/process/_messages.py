@@ -95,6 +95,7 @@ class FunctionOptions:
     seed: int | None
     isolate: bool
     state: bytes  # a snapshot if the caller's state has changed, else empty
+    stops: bool = False
 
 
 def encode_chunk(
@@ -150,10 +151,11 @@ class Results:
             self.items += len(settled.values)
             return
         for value, packed, seconds in zip(settled.values, packs, settled.seconds, strict=True):
-            if isinstance(packed, NotPicklableError):
-                self._add(_FAILED, 1, seconds, _exceptions.encode(explain(value, "the result", packed)))
-            else:
+            if isinstance(packed, Packed):
                 self._add(_OK, 1, seconds, packed)
+            else:
+                why = explain(value, "the result", packed) if isinstance(packed, NotPicklableError) else packed
+                self._add(_FAILED, 1, seconds, _exceptions.encode(why))
 
     def bare(self) -> bytes | None:
         """The one pickle that this is, if it is one that has nothing beside it and is not large."""
@@ -277,6 +279,7 @@ def _settle(
 ) -> Iterator[Settled]:
     index = first
     for group in groups:
+        _check(group)
         loaded = _load(group, index)
         theirs = tuple(s for s in said if index <= s.index < index + group.items) if said else ()
         if isinstance(loaded, list):
@@ -294,6 +297,14 @@ def _settle(
                     traceback=text,
                 )
         index += group.items
+
+
+def _check(group: _Group) -> None:
+    """A number of items that its bytes cannot hold is damage, not so many failures: none takes less than a byte."""
+    most = 1 if group.kind == _FAILED else len(group.section.data)
+    costs = group.items if isinstance(group.seconds, float) else len(group.seconds)
+    if group.items > most or costs != group.items:
+        raise ValueError(f"{group.items} results are announced, room is for {min(most, costs)}")
 
 
 def _merge(settled: Iterable[Settled]) -> Iterator[Settled]:
@@ -319,6 +330,8 @@ def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:
         return _exceptions.decode(group.section.data)
     values = attempt(loads, *group.section)
     if not isinstance(values, Raised):
+        if len(values) != group.items:
+            raise ValueError(f"{group.items} results are announced, {len(values)} have come")
         return list(values)
     failure = values.error
     error = NotPicklableError(f"the result of item {index} cannot be loaded: {type(failure).__name__}: {failure}")

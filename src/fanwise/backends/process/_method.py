@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 
 from fanwise.backends.process import _blas
 from fanwise.errors import FanwiseWarning, UsageValueError
 
-__all__ = ["METHODS", "choose", "cores"]
+__all__ = ["METHODS", "choose", "cores", "server_running"]
 
 METHODS = ("fork", "forkserver", "spawn")
 OWN_THREADS = "fanwise-"
@@ -57,6 +58,12 @@ def _native_threads() -> int:
 def _has_cuda() -> bool:
     with open("/proc/self/maps", "rb") as maps:
         return b"/libcuda.so" in maps.read()
+
+
+def server_running() -> bool:
+    """Whether the fork server of this process is up."""
+    loaded = sys.modules.get("fanwise.backends.process._forkserver")
+    return loaded is not None and loaded.shared.pid() is not None
 
 
 def cores() -> int:

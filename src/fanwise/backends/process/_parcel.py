@@ -77,7 +77,7 @@ def pack_function(work: Work, numbering: Numbering, *, isolate: bool, by_value: 
         packed = _dump_with_module(work.fn) if by_value else dumps(work.fn, main_by_value=True)
     except NotPicklableError as error:
         raise explain(work.fn, "fn", error) from error.__cause__
-    options = FunctionOptions(work.single, work.capture, work.seed, isolate, b"")
+    options = FunctionOptions(work.single, work.capture, work.seed, isolate, b"", work.stops)
     return Parcel(numbering.number(packed, options), packed, options)
 
 

@@ -224,7 +224,7 @@ def is_plain(values: Sequence[Any]) -> bool:
     return _PLAIN.issuperset(map(type, values))
 
 
-def pack_results(values: Sequence[Any]) -> list[Packed | NotPicklableError]:
+def pack_results(values: Sequence[Any]) -> list[Packed | BaseException]:
     """Pickle results: in one pickle if no reducer is called, since loading cannot fail then; else one a value."""
     if is_plain(values):
         return [Packed(pickle.dumps(values, 5))]
@@ -236,10 +236,10 @@ def pack_results(values: Sequence[Any]) -> list[Packed | NotPicklableError]:
     return [head, *(_pack_result([value]) for value in values[1:])]
 
 
-def _pack_result(values: Sequence[Any]) -> Packed | NotPicklableError:
+def _pack_result(values: Sequence[Any]) -> Packed | BaseException:
     try:
         return dumps(values, main_by_value=False, noticing=True)
-    except NotPicklableError as error:
+    except (NotPicklableError, SystemExit, KeyboardInterrupt) as error:  # a reducer may raise these: it is the item's
         return error
 
 

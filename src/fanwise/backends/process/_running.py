@@ -140,7 +140,7 @@ class Runner:
                 if ended - self._flushed > FLUSH_S and reached < part.end:
                     sent += self._send(results)
                     results = Results(reached, job.attempt)
-            if reached < part.end:
+            if reached < part.end or (job.function.stops and tally.failed):
                 break
         self._place = None
         back = reached if reached < job.parts[-1].end else job.rest

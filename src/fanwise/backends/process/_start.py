@@ -65,7 +65,7 @@ class Starter:
         work = self._work
         if self._setup.blas_threads is not None:
             _blas.prepare()
-        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate)
+        function = Function(bind(work.fn, work.seed), work.single, work.capture, work.isolate, work.stops)
         inherited = Inherited(
             self._setup,
             self._initializer,
@@ -111,7 +111,7 @@ class Starter:
         try:
             packed = dumps(self._initializer, main_by_value=True)
         except NotPicklableError as error:
-            raise explain(self._initializer.call, "initializer", error) from error.__cause__
+            raise explain(self._initializer, "initializer", error) from error.__cause__
         return pickle.dumps((packed.data, [bytearray(view) for view in packed.buffers]), 5), packed.attachments
 
 

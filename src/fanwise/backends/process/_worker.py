@@ -179,7 +179,7 @@ class Worker:
             restore(how.state)
             self._setup.share_cores()
             self._home = _cwd()
-        return Function(bind(_pickling.loads(*packed), how.seed), how.single, how.capture, how.isolate)
+        return Function(bind(_pickling.loads(*packed), how.seed), how.single, how.capture, how.isolate, how.stops)
 
     def _refuse(self, chunk: int, flags: int, error: BaseException) -> None:
         self._channel.send(Kind.REFUSED, join([_exceptions.encode(error)]), chunk=chunk, flags=flags)

@@ -99,8 +99,9 @@ def page(found: Sequence[Figures], contestants: Sequence[Contestant], host: str)
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width"><style>:root{color-scheme:light dark}'
         "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}"
-        "table{border-collapse:collapse}td,th{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #8886}"
-        "th[scope=row]{text-align:left;font-weight:400}svg{max-width:100%;height:auto}</style></head><body>"
+        "table{border-collapse:collapse}td,th{padding:.3rem .7rem;text-align:right;white-space:nowrap;"
+        "border-bottom:1px solid #8886}"
+        "th:first-child{text-align:left}th[scope=row]{font-weight:400}caption{text-align:left}svg{max-width:100%;height:auto}</style></head><body>"
         f"<h1>fanwise bench</h1><p>{escape(host)}</p>{heat_map(found)}"
         f"<table><caption>Time over the loop’s: medians of rounds, below 1 is faster</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table></body></html>\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,7 +19,7 @@ _SYMBOLS = (
     ),
     ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
 )
-_LIBRARY = re.compile(r"(/\S*(?:openblas|mkl_rt)\S*)")
+_LIBRARY = re.compile(r"(/.*/[^/]*(?:openblas|mkl_rt)[^/]*)$")  # a path may hold blanks
 
 Pair = tuple[Callable[[], int], Callable[[int], object]]
 
@@ -30,8 +30,13 @@ def _switches() -> tuple[Pair, ...]:
     if not os.path.exists("/proc/self/maps"):
         return ()
     with open("/proc/self/maps", encoding="utf-8") as maps:
-        paths = sorted({found[1] for line in maps if (found := _LIBRARY.search(line))})
+        paths = _libraries(maps)
     return tuple(pair for path in paths if (pair := _pair(ctypes.CDLL(path))) is not None)
+
+
+def _libraries(maps: Iterable[str]) -> list[str]:
+    """Paths of the BLAS libraries among the lines of ``/proc/self/maps``."""
+    return sorted({found[1] for line in maps if (found := _LIBRARY.search(line.rstrip("\n")))})
 
 
 def _pair(library: ctypes.CDLL) -> Pair | None:

@@ -1,0 +1,68 @@
+"""How long workers take to start is measured once a run, and the next plan counts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import fanwise
+from fanwise._api._planning import EXPERIENCE, Advice
+from fanwise._api._starting import StartWatch
+from fanwise.engine._costs import Machine
+from fanwise.records.scheduling import Command, Event, StartWorkers, Tick, WorkerReady
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def hear(self, event: Event, commands: Sequence[Command]) -> None:
+        self.heard.append(event)
+
+    def tick(self, now: float) -> float | None:
+        return now + 1
+
+
+def ready(now: float, worker: int) -> WorkerReady:
+    return WorkerReady(now, worker, 100 + worker, "fork")
+
+
+def test_it_is_told_when_all_of_the_first_burst_are_ready() -> None:
+    told: list[tuple[int, float]] = []
+    listener = Listener()
+    watch = StartWatch(listener, 10.0, lambda *fact: told.append(fact))
+    events = [Tick(10.0), ready(10.25, 1), ready(10.5, 2), ready(30.0, 3)]
+    for event, commands in zip(events, [[StartWorkers(2)], [], [StartWorkers(1)], []], strict=True):
+        watch.hear(event, commands)
+    assert told == [(2, 0.5)]
+    assert listener.heard == events
+    assert watch.tick(1.0) == 2.0
+
+
+def test_a_burst_that_is_never_complete_tells_nothing() -> None:
+    told: list[tuple[int, float]] = []
+    watch = StartWatch(Listener(), 0.0, lambda *fact: told.append(fact))
+    watch.hear(Tick(0.0), [StartWorkers(2)])
+    watch.hear(ready(1.0, 1), [])
+    assert told == []
+
+
+def test_the_next_plan_counts_on_what_was_measured(monkeypatch) -> None:
+    machine = Machine(2, 2, rss_mb=0.0)
+    monkeypatch.setattr(EXPERIENCE, "costs", EXPERIENCE.costs)
+    before = EXPERIENCE.costs.start(machine, 2)
+    advice = Advice.__new__(Advice)
+    advice._facts = machine
+    advice.learn_start(2, 1.0)
+    assert before < 0.1 < EXPERIENCE.costs.start(machine, 2) < 1.0
+
+
+def test_a_run_that_starts_workers_teaches_the_process(monkeypatch) -> None:
+    monkeypatch.setattr(EXPERIENCE, "costs", EXPERIENCE.costs)
+    costs = EXPERIENCE.costs
+    run = fanwise.run(spin, range(40), workers=2)
+    assert run.report.decision == "process"
+    assert costs != EXPERIENCE.costs
+
+
+def spin(_: int) -> int:
+    return sum(range(200_000))
