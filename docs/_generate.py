@@ -104,10 +104,18 @@ def scale_picture(scale: dict[str, Any]) -> str:
     """Efficiency over the number of workers, a line for each kind of connection."""
     colours = ("#1f6feb", "#1a7f37", "#9a6700", "#8250df")
     wires = list(dict.fromkeys(row["wire"] for row in scale["curves"]))
-    parts = [
+    head = (
         '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 720 320" font-family="sans-serif" font-size="13">'
         "<title>Simulated efficiency over the number of workers</title>"
         '<rect width="720" height="320" fill="#ffffff"/>'
+        '<text x="310" y="310" text-anchor="middle" fill="#59636e">workers</text>'
+    )
+    parts = [
+        head,
+        *(
+            f'<text x="{60 + 122 * power}" y="290" text-anchor="middle" fill="#59636e">{10**power:,}</text>'
+            for power in range(5)
+        ),
     ]
     for share in (0.0, 0.5, 1.0):
         y = 270 - 240 * share
@@ -115,9 +123,6 @@ def scale_picture(scale: dict[str, Any]) -> str:
             f'<line x1="60" y1="{y}" x2="560" y2="{y}" stroke="#d0d7de"/>'
             f'<text x="52" y="{y + 4}" text-anchor="end" fill="#59636e">{share:.0%}</text>'
         )
-    for power in range(5):
-        parts.append(f'<text x="{60 + 122 * power}" y="290" text-anchor="middle" fill="#59636e">{10**power:,}</text>')
-    parts.append('<text x="310" y="310" text-anchor="middle" fill="#59636e">workers</text>')
     for at, wire in enumerate(wires):
         places = [
             f"{60 + 122 * math.log10(row['workers']):.1f},{270 - 240 * row['efficiency']:.1f}"
