@@ -42,6 +42,7 @@ test-dask: $(VENV)/.all  ## run the tests that need a Dask cluster, which they s
 	@$(BIN)/python -m pytest -q -m dask
 
 test-redis: $(VENV)/.all  ## run the tests that need a Redis or Valkey server, which they start on a socket
+	@$(PIP) --group servers
 	@$(BIN)/python -m pytest -q -m redis
 
 lint: $(VENV)/.all  ## ruff, types, import contracts, dead code
