@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
+
+from tests.programs import plain_environment
 
 NAME = {"fanwise": "fanwise", "loky": "loky_renamed"}
 PLACES = {
@@ -40,7 +42,7 @@ def run(backend: str) -> tuple[set[str], int]:
         Path(home, "sitecustomize.py").write_text(REGISTER[backend])  # for the programs that tests start, too
         Path(home, "pytest.ini").write_text("[pytest]\nmarkers = thread_unsafe: joblib's\n")
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-k", NAME[backend]]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([home, *filter(None, sys.path)])}
+        environment = plain_environment({"PYTHONPATH": os.pathsep.join([home, *filter(None, sys.path)])})
         command = [sys.executable, "-m", "pytest", *options, "--junit-xml=out.xml", "test_parallel.py"]
         subprocess.run(command, cwd=home, env=environment, stdout=sys.stderr, check=False, timeout=600)
         return read(Path(home, "out.xml"))
@@ -48,8 +50,8 @@ def run(backend: str) -> tuple[set[str], int]:
 
 def read(path: Path) -> tuple[set[str], int]:
     """The tests of a JUnit file that failed, and how many did not skip."""
-    cases = [case for case in ElementTree.parse(path).iter("testcase") if case.find("skipped") is None]
-    failed = {case.attrib["name"] for case in cases if len(case) and case.find("system-out") is not case[0]}
+    cases = [case for case in ET.parse(path).iter("testcase") if case.find("skipped") is None]
+    failed = {case.attrib["name"] for case in cases if len(case) and case[0].tag in {"failure", "error"}}
     return failed, len(cases)
 
 

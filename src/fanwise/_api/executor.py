@@ -238,7 +238,8 @@ class Executor(StandardExecutor):
     def kill_workers(self) -> None:
         """End the workers at once, whatever they are at, and shut down; as in Python 3.14's `ProcessPoolExecutor`.
 
-        Futures that wait are cancelled; those that run get a `WorkerLostError`.
+        Futures that wait are cancelled; those that run get a `WorkerLostError`. Threads cannot be killed: what they are
+        at goes on, unheard.
         """
         with self._lock:
             self._closed = True

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from joblib.parallel import (
-    BACKENDS,
     AutoBatchingMixin,
     FallbackToBackend,
     ParallelBackendBase,
@@ -24,7 +23,7 @@ from fanwise.backends.process._blas import limit_threads
 from fanwise.engine._resources import HostResources
 from fanwise.errors import BackendError, UsageTypeError
 
-__all__ = ["FanwiseBackend", "close", "register"]
+__all__ = ["FanwiseBackend", "register"]
 
 NAME = "fanwise"
 _PASSED_ON = ("initializer", "initargs", "max_tasks_per_child", "mp_context")
@@ -92,10 +91,12 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     supports_retrieve_callback = True
     supports_inner_max_num_threads = True
 
-    def __init__(self, warm: Warm, **options: Any) -> None:
+    warm = Warm()
+
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._warm = warm
-        self._lent: tuple[Recipe, Executor] | None = None
+        self._recipe = Recipe(1)
+        self._workers: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Workers for this many jobs: -1 is every core, -2 all but one; in a worker no more than its share."""
@@ -114,17 +115,17 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         if workers == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
-        recipe = _recipe(workers, self.inner_max_num_threads, {**self.backend_kwargs, **options})
-        self._lent = recipe, self._warm.take(recipe)
+        self._recipe = _recipe(workers, self.inner_max_num_threads, {**self.backend_kwargs, **options})
+        self._workers = self.warm.take(self._recipe)
         return workers
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], object] | None = None) -> Future[Any]:
         """Send a batch. It never raises: joblib calls it from a thread of ours, where nobody would hear of it."""
         future: Future[Any] = Future()
         try:
-            if self._lent is None:
+            if self._workers is None:
                 raise RuntimeError("this call of Parallel has ended")
-            future = self._lent[1].submit(run_batch, func)
+            future = self._workers.submit(run_batch, func)
         except (BackendError, RuntimeError) as error:
             future.set_exception(error)
         if callback is not None:
@@ -137,16 +138,16 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
 
     def terminate(self) -> None:
         """Leave the workers to the next call."""
-        if self._lent is not None:
-            lent, self._lent = self._lent, None
-            self._warm.keep(*lent)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            self.warm.keep(self._recipe, workers)
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: FBT001, FBT002 - the parent's
         """End the workers, whatever they are at."""
-        if self._lent is not None:
-            lent, self._lent = self._lent, None
-            lent[1].kill_workers()
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.kill_workers()
         if ensure_ready:
             self.configure(self.parallel.n_jobs, self.parallel, **self.parallel._backend_kwargs)  # noqa: SLF001 - as joblib's own
 
@@ -158,21 +159,8 @@ def run_batch(batch: Callable[[], Any]) -> Any:
 
 
 def register(*, make_default: bool = False) -> None:
-    """Put this backend among joblib's, unless it is there."""
-    factory = BACKENDS.get(NAME) if _registered() else partial(FanwiseBackend, Warm())
-    register_parallel_backend(NAME, factory, make_default=make_default)
-
-
-def close() -> None:
-    """End the workers that are kept."""
-    if (warm := _registered()) is not None:
-        warm.close()
-
-
-def _registered() -> Warm | None:
-    """What the registered backends share; None before `register`."""
-    factory = BACKENDS.get(NAME)
-    return factory.args[0] if isinstance(factory, partial) else None
+    """Put this backend among joblib's."""
+    register_parallel_backend(NAME, FanwiseBackend, make_default=make_default)
 
 
 def _recipe(workers: int, threads: int | None, options: dict[str, Any]) -> Recipe:

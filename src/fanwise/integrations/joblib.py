@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 from fanwise.errors import UsageError
 
@@ -41,7 +42,6 @@ def register(make_default: bool = False) -> None:  # noqa: FBT001, FBT002 - as j
 
 def close() -> None:
     """End the workers that are kept warm between calls of `joblib.Parallel`; the next call starts others."""
-    if importlib.util.find_spec("joblib") is not None:
-        from fanwise.integrations import _joblib_backend
-
-        _joblib_backend.close()
+    backend = sys.modules.get("fanwise.integrations._joblib_backend")
+    if backend is not None:
+        backend.FanwiseBackend.warm.close()
