@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("joblib.test.test_parallel", reason="joblib is not installed, or without its tests")
+pytest.importorskip("joblib.test.common", reason="joblib is not installed, or without its tests")
 
 from tests.peers import joblib_suite
 
