@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types contracts shape docs bench soak dist clean
+.PHONY: help setup demo test test-all test-dask test-redis lint types contracts shape docs bench soak dist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,13 @@ test: $(VENV)/.all  ## run the tests in parallel, without those marked slow or f
 test-all: $(VENV)/.all  ## run slow tests and faults too, and measure branch coverage
 	@$(BIN)/python -m tests.run_all --all
 
+test-dask: $(VENV)/.all  ## run the tests that need a Dask cluster, which they start on loopback
+	@$(BIN)/python -m pytest -q -m dask
+
+test-redis: $(VENV)/.all  ## run the tests that need a Redis or Valkey server, which they start on a socket
+	@$(PIP) --group servers
+	@$(BIN)/python -m pytest -q -m redis
+
 lint: $(VENV)/.all  ## ruff, types, import contracts, dead code
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
@@ -59,6 +66,9 @@ docs: $(VENV)/.all  ## build the documentation, warnings are errors
 bench: $(VENV)/.all  ## measure against the peers; broken gates fail
 	@$(PIP) --group peers
 	@$(BIN)/python -m benchmarks --gate benchmarks/gates.toml
+
+soak: $(VENV)/.all  ## random faults for MINUTES (5), from SEED (0), which reproduces a failure
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),0)
 
 dist: $(VENV)/.all  ## wheel and sdist, each installed and tried in an empty environment
 	@rm -rf dist && $(BIN)/python -m build --quiet --no-isolation && $(BIN)/twine check --strict dist/*

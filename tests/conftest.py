@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.dask_servers import STARTED, Servers, servers
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -70,9 +71,17 @@ def left_behind(processes: set[int], numbers: set[str], entries: set[str]) -> li
     """Child processes, descriptors and shared-memory entries that were not there before."""
     marks = ("memfd:", "socket:", "pipe:", "/dev/shm")
     open_now = descriptors().items()
-    left = [f"child process {pid}" for pid in children() - processes]
+    left = [f"child process {pid}" for pid in children() - processes - STARTED]
     left += [f"descriptor {n}: {d}" for n, d in open_now if n not in numbers and any(mark in d for mark in marks)]
     return left + [f"/dev/shm/{name}" for name in shared_memory() - entries if "fanwise" in name]
+
+
+@pytest.fixture(scope="session")
+def dask_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A Dask scheduler with two workers on loopback, for all tests of a session."""
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'fanwise[dask]'")
+    with servers(tmp_path_factory.mktemp("dask"), workers=2) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

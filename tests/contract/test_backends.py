@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
+from tests.dask_servers import Servers
 
 from fanwise import current_task
 from fanwise.backends.process import ProcessBackend
@@ -41,14 +42,25 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
     "process-spawn": lambda: ProcessBackend(method="spawn"),
     "process-warm": lambda: ProcessBackend(method="fork", keep_warm=True),
 }
-PARAMS = [pytest.param(name, marks=[pytest.mark.process] if "process" in name else []) for name in BACKENDS]
+PARAMS = [
+    *(pytest.param(name, marks=[pytest.mark.process] if "process" in name else []) for name in BACKENDS),
+    pytest.param("dask", marks=[pytest.mark.dask, pytest.mark.slow]),
+]
 
 
 @pytest.fixture(params=PARAMS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made = BACKENDS[request.param]()
+    made = on_dask(request) if request.param == "dask" else BACKENDS[request.param]()
     yield made
     made.close()
+
+
+def on_dask(request: pytest.FixtureRequest) -> Backend:
+    servers: Servers = request.getfixturevalue("dask_servers")
+    servers.keep(2)
+    from fanwise.backends.dask import DaskBackend
+
+    return DaskBackend(servers.url)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from fanwise._api._cached import reuse_of
 from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import Places, asked, begins_here, may_fan_out, places_for, uses_threads
+from fanwise._api._hiring import Places, asked, begins_here, crew_size, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
-from fanwise._api._planning import Advice, budget_of
+from fanwise._api._planning import Advice
 from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
 from fanwise._api._scene import Scene
 from fanwise._api._source import Source, source_of
@@ -19,7 +19,6 @@ from fanwise._api._story import Story
 from fanwise._api.run import Run, expand
 from fanwise._clock import SystemClock
 from fanwise.backends._execution import bind
-from fanwise.engine._resources import HostResources
 from fanwise.errors import RunInterrupted, RunTimeoutError
 from fanwise.records.outcomes import Batch, Settled, count_of, first_of
 
@@ -136,7 +135,7 @@ class Call:
 
     def _run_stages(self) -> Iterator[None]:
         scene, options = self._scene, self._scene.options
-        terms = None
+        terms, places = None, None
         if begins_here(options):
             fn, reuse = self._fn, self._reuse
             known = fn if reuse is None else reuse.fn
@@ -153,18 +152,18 @@ class Call:
                 learn = None if advice is None else advice.learn_start
                 terms = Terms(here.fan_out.workers, first, cost, here_allowed=True, learn_start=learn)
         else:
-            workers, _, _ = budget_of(options, HostResources())
-            terms = Terms(workers)
-            scene.story.decide(asked(options, scene.source.total, workers))
+            places = places_for(options)
+            terms = Terms(crew_size(options, places.backend))
+            scene.story.decide(asked(options, scene.source.total, terms.workers))
         if terms is not None:
-            crewed = self._crewed = CrewStage(scene, self._fn, self._hire(terms), terms, self._reuse)
+            crewed = self._crewed = CrewStage(scene, self._fn, self._hire(terms, places), terms, self._reuse)
             yield from crewed.steps()
             self._ending = crewed.ending
 
-    def _hire(self, terms: Terms) -> Places:
+    def _hire(self, terms: Terms, places: Places | None) -> Places:
         """Where the rest runs; the story hears how many workers that can keep busy."""
         options, total = self._scene.options, self._scene.source.total
-        places = places_for(options)
+        places = places or places_for(options)
         most = [terms.workers] if options.executor is None else [terms.workers, options.executor.workers]
         if total is not None:
             most.append(max(1, total - terms.first))

@@ -9,7 +9,7 @@ from typing import Any
 from fanwise._api import _endings
 from fanwise._api._cached import CachedSource, Counting, Reuse
 from fanwise._api._endings import DONE, Ending
-from fanwise._api._hiring import Places
+from fanwise._api._hiring import Places, chunk_aim
 from fanwise._api._resuming import JournaledSource
 from fanwise._api._scene import Scene
 from fanwise._api._starting import StartWatch
@@ -113,7 +113,7 @@ class CrewStage:
             raise_on_error=options.raises,
             retry=options.retry,
             timeout=options.timeout,
-            chunks=ChunkAim(size=options.chunk_size),
+            chunks=chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from fanwise.backends.dask import comm_address, is_dask_client, is_dask_url
 from fanwise.errors import UsageError, UsageTypeError, UsageValueError
 from fanwise.typing import Retry
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from fanwise.cache import Cache
     from fanwise.typing import Backend, Progress
 
-__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "read_options", "whole_number"]
+__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_remote", "read_options", "whole_number"]
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
-_REMOTE = ("dask", "ray")
+_REMOTE = ("dask", "dask+tls", "ray")
 _ON_ERROR = ("raise", "return")
 _PROGRESS = ("auto", "rich", "plain", "none", "json")
 
@@ -49,7 +50,15 @@ class Options:
         return (
             self.timeout is not None
             or self.backend == "process"
+            or self.is_remote
             or (self.executor is not None and self.executor.in_workers_only)
+        )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the caller named a cluster."""
+        return not (isinstance(self.backend, str) and self.backend in LOCAL_BACKENDS) and not hasattr(
+            self.backend, "hire"
         )
 
     def described(self) -> dict[str, Any]:
@@ -171,14 +180,24 @@ def _seed(value: Any) -> int | None:
 
 def _backend(value: Any) -> str | Backend:
     if not isinstance(value, str):
-        if hasattr(value, "hire"):
-            return value  # type: ignore[no-any-return]  # a Backend, by what it offers
+        if hasattr(value, "hire") or is_dask_client(value):
+            return value  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
         raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
-    if value.split(":")[0].split("+")[0] in _REMOTE:
-        raise UsageError(
-            f"backend {value!r}: remote backends are not part of this version; use one of {LOCAL_BACKENDS}"
-        )
-    return _one_of("backend", value, LOCAL_BACKENDS)
+    return checked_remote(value) if value.split(":")[0] in _REMOTE else _one_of("backend", value, LOCAL_BACKENDS)
+
+
+def checked_remote(url: str) -> str:
+    """The URL of a cluster, if it is one.
+
+    Raises
+    ------
+    UsageError
+        If it is not, or of a kind that this version does not speak.
+    """
+    if not is_dask_url(url):
+        raise UsageError(f"backend {url!r}: this version speaks Dask only; use dask://host:port")
+    comm_address(url)
+    return url
 
 
 def _progress(value: Any) -> str | Progress:

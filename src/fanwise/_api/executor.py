@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanwise._api._collector import Collector, Submitted
-from fanwise._api._options import LOCAL_BACKENDS
+from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
 from fanwise.engine._resources import HostResources, budget
 from fanwise.errors import UsageTypeError, UsageValueError
@@ -107,6 +107,7 @@ class Executor(StandardExecutor):
         if backend in ("thread", "serial") and (isolate or max_tasks_per_child is not None):
             what = "isolate" if isolate else "max_tasks_per_child"
             raise UsageValueError(f"{what} needs worker processes (backend is {backend!r})")
+        self._wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
         self._method = _start_method(mp_context)
@@ -164,6 +165,10 @@ class Executor(StandardExecutor):
             from fanwise.backends.serial import SerialBackend
 
             return SerialBackend()
+        if self.backend not in LOCAL_BACKENDS:
+            from fanwise.backends.dask import cluster
+
+            return cluster(self.backend, workers=self._wanted)
         from fanwise.backends.process import ProcessBackend
 
         return ProcessBackend(method=self._method, keep_warm=True, max_workers=self.workers, **self._recipe)
@@ -263,6 +268,8 @@ def _check(workers: int | None, initializer: object, max_tasks_per_child: object
 
 
 def _checked_backend(backend: Any) -> str | Backend:
+    if isinstance(backend, str) and "://" in backend:
+        return checked_remote(backend)
     if hasattr(backend, "hire") or (isinstance(backend, str) and backend in LOCAL_BACKENDS):
         return backend  # type: ignore[no-any-return]  # a Backend, by what it offers, or a name
     raise (UsageValueError if isinstance(backend, str) else UsageTypeError)(

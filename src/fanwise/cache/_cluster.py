@@ -7,14 +7,17 @@ at most), then one call tries again.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fanwise.cache._hashing import Buffer
 from fanwise.cache._records import MAC, Record, pack, unpack
+from fanwise.cache._redis import RedisLevel
 from fanwise.cache._signed import MAC_BYTES, Signer
 from fanwise.cache._stats import Counters
+from fanwise.errors import FanwiseWarning
 from fanwise.typing import SharedLevel
 
 __all__ = ["Circuit", "ClusterLevel"]
@@ -88,6 +91,7 @@ class ClusterLevel:
         self._now = now
         self._namespace = str(getattr(store, "namespace", "")).encode()
         self._lock = threading.Lock()
+        self._is_advised = False
 
     def get_many(self, keys: Sequence[bytes]) -> list[Record | None]:
         """The valid record of each key, in one call."""
@@ -121,15 +125,27 @@ class ClusterLevel:
                 return None
         try:
             answer = ask()
-        except Exception:  # noqa: BLE001 - a port: whatever a client raises is a failure of the level, counted and shown
+        except Exception as error:  # noqa: BLE001 - a port: whatever a client raises is a failure of the level, counted and shown
             self._counters.errors += 1
             with self._lock:
                 self.circuit.on_failure(self._now())
+            self._advise(error)
             return None
+        except BaseException:  # an interrupt says nothing of the server, and must not leave the trial open for ever
+            self.circuit.trying = False
+            raise
         if self.circuit.failures or self.circuit.open_until:
             with self._lock:
                 self.circuit.on_success()
         return answer
+
+    def _advise(self, error: Exception) -> None:
+        """Say once what to do about a failure that will not pass by itself."""
+        advice = getattr(self.store, "advice", None)
+        words = advice(error) if advice is not None and not self._is_advised else None
+        if words is not None:
+            self._is_advised = True
+            warnings.warn(words, FanwiseWarning, stacklevel=2)
 
     def _fields(self, record: Record) -> tuple[Buffer, ...]:
         return self._namespace, record.key, record.codec.to_bytes(2, "little"), record.payload
@@ -158,5 +174,13 @@ class ClusterLevel:
         return self._signer.accepts(memoryview(data)[-MAC_BYTES:], self._fields(record))
 
     def after_fork(self) -> None:
-        """A child has a lock of its own."""
+        """A child has a lock and connections of its own."""
         self._lock = threading.Lock()
+        after_fork = getattr(self.store, "after_fork", None)
+        if after_fork is not None:
+            after_fork()
+
+    def close(self) -> None:
+        """Close the connections that were opened for a URL; a store that was given is its owner's."""
+        if isinstance(self.store, RedisLevel):
+            self.store.close()

@@ -364,8 +364,9 @@ class Levels:
     def close(self) -> None:
         """Give back descriptors and maps."""
         self.memory.clear()
-        if self.disk is not None:
-            self.disk.close()
+        for part in (self.disk, self.cluster):
+            if part is not None:
+                part.close()
         self.epoch = (1,)
 
 

@@ -25,7 +25,7 @@ from fanwise.cache._memory import Memory
 from fanwise.cache._settings import Settings
 from fanwise.cache._signed import Signer, local_secret, shared_secret
 from fanwise.cache._stats import Counters
-from fanwise.errors import CacheError, FanwiseWarning
+from fanwise.errors import CacheError, FanwiseWarning, UsageError
 
 __all__ = ["Engine", "open_levels"]
 
@@ -122,4 +122,9 @@ def _open_cluster(settings: Settings, counters: Counters) -> ClusterLevel | None
         return None
     secret = shared_secret()
     signer = Signer(secret) if secret is not None else None
+    if signer is None and not getattr(settings.shared, "is_local", True):
+        raise UsageError(
+            "a cache shared over the network needs a secret: name a file of at least 32 random bytes (chmod 600, the "
+            "same on all hosts) in FANWISE_CACHE_SECRET_FILE"
+        )
     return ClusterLevel(settings.shared, signer=signer, counters=counters, now=wall.monotonic)

@@ -90,10 +90,14 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 def _shared(shared: SharedLevel | str | None) -> SharedLevel | None:
     if shared is None:
         return None
+    if isinstance(shared, str):
+        from fanwise.cache._redis import RedisLevel
+
+        return RedisLevel(shared)
     missing = [
         name for name in ("get_many", "put_many", "delete", "stats") if not callable(getattr(shared, name, None))
     ]
-    if isinstance(shared, str) or missing:
+    if missing:
         raise UsageTypeError(
             f"shared: expected an object with get_many, put_many, delete and stats, got {type(shared).__name__}"
         )

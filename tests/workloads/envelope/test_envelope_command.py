@@ -326,19 +326,20 @@ class TestEndings:
 
 
 SLOW = """
-import os, sys, time
+import sys, time
+import numpy as np
 from fanwise.cli import main
-from fanwise.workloads.envelope import _task
 
-before = _task.compute
+before, calls = np.bincount, []
 
-def slowly(pairs, factors, *rest):
-    if factors == (3.56e6,):
+def slowly(*words, **options):
+    calls.append(1)
+    if len(calls) == 4:  # once for the plan, once a crop
         print("last", flush=True)
         time.sleep(60)
-    return before(pairs, factors, *rest)
+    return before(*words, **options)
 
-_task.compute = slowly
+np.bincount = slowly
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -17,10 +17,21 @@ from fanwise.workloads.envelope._grid import Grid
 from fanwise.workloads.envelope._labels import Labels
 from fanwise.workloads.envelope._question import Question, Tier
 from fanwise.workloads.envelope._scenarios import Scenario, factors_of, shocked
-from fanwise.workloads.envelope._store import Answer, Store
+from fanwise.workloads.envelope._store import FORMAT, Answer, Store
 from fanwise.workloads.envelope._tiers import keep, tier_slice
 
-__all__ = ["Columns", "Item", "Line", "Plan", "SweepTask", "columns_of", "envelopes_of", "lines_of", "pairs_of"]
+__all__ = [
+    "Columns",
+    "Item",
+    "Line",
+    "Plan",
+    "SweepTask",
+    "columns_of",
+    "envelope",
+    "envelopes_of",
+    "lines_of",
+    "pairs_of",
+]
 
 
 class Item(NamedTuple):
@@ -157,13 +168,15 @@ class SweepTask:
     """What a worker is sent once; called with an item.
 
     ``freeze`` makes a bundle of the columns when the task first travels, so a sweep that stays in one process copies
-    nothing. The name is for reports, and for the journal: items carry what their results depend on.
+    nothing.
     """
-
-    __name__ = "envelope"
 
     def __init__(self, plan: Plan, columns: Columns, store: Store | None, freeze: Callable[[Columns], Any]) -> None:
         self.plan, self.columns, self.store, self._freeze = plan, columns, store, freeze
+
+    def __fanwise_key__(self) -> tuple[str, int]:
+        """What a journal knows this function by; what results depend on is in the items."""
+        return "envelope", FORMAT
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _arrived, (self.plan, self._freeze(self.columns), self.store)
@@ -179,6 +192,11 @@ class SweepTask:
             lambda: envelopes_of(self.plan, self.columns, item),
             lambda created: self.plan.header(item, digests, created),
         )
+
+
+def envelope(task: SweepTask, item: Item) -> Answer:
+    """One item; a plain function, so that reports have a name and a journal knows it by `SweepTask.__fanwise_key__`."""
+    return task(item)
 
 
 def _arrived(plan: Plan, bundle: Mapping[str, Any], store: Store | None) -> SweepTask:

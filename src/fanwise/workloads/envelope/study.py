@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from fanwise.workloads.envelope._question import make_question
 from fanwise.workloads.envelope._scenarios import factors_of, key_of, read_scenarios
 from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns, sum_of
 from fanwise.workloads.envelope._sweep import Problem, Sweep
-from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of
+from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of, envelope
 from fanwise.workloads.envelope.io import Source
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ def run_plan(
     if not pays(plan.cost_s(missing), options):
         options["workers"] = 1
     with _bundles() as freeze:
-        done = fanwise.run(SweepTask(plan, columns, store, freeze), missing, on_error="return", **options)
+        done = fanwise.run(
+            functools.partial(envelope, SweepTask(plan, columns, store, freeze)), missing, on_error="return", **options
+        )
     answers: dict[Item, Answer] = {}
     failed: list[Problem] = []
     for outcome in done.outcomes:
