@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.csv
+import pyarrow as pa
 import pytest
 from tests.dask_servers import Servers
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT
@@ -66,7 +65,7 @@ def envelope(home: Path, *options: str) -> dict[str, bytes]:
 @pytest.fixture(scope="module", autouse=True)
 def _arrow_listens() -> None:
     """Arrow makes the pipe by which it hears Ctrl-C once a process; it is no test's own."""
-    pyarrow.csv.read_csv(pyarrow.BufferReader(b"a\n1\n"))
+    pa.csv.read_csv(pa.BufferReader(b"a\n1\n"))
 
 
 @pytest.fixture(params=[ci, scan, search, envelope], ids=lambda job: job.__name__)
