@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 from tests.dask_servers import Servers
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT
@@ -65,7 +66,7 @@ def envelope(home: Path, *options: str) -> dict[str, bytes]:
 @pytest.fixture(scope="module", autouse=True)
 def _arrow_listens() -> None:
     """Arrow makes the pipe by which it hears Ctrl-C once a process; it is no test's own."""
-    pa.csv.read_csv(pa.BufferReader(b"a\n1\n"))
+    pa_csv.read_csv(pa.BufferReader(b"a\n1\n"))
 
 
 @pytest.fixture(params=[ci, scan, search, envelope], ids=lambda job: job.__name__)
