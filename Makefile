@@ -68,7 +68,7 @@ bench: $(VENV)/.all  ## measure against the peers; broken gates fail
 	@$(BIN)/python -m benchmarks --gate benchmarks/gates.toml
 
 soak: $(VENV)/.all  ## random faults for MINUTES (5), from SEED (0), which reproduces a failure
-	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),0)
+	@$(BIN)/python -m tests.soak.runs --minutes $(or $(MINUTES),5) --seed $(or $(SEED),0)
 
 dist: $(VENV)/.all  ## wheel and sdist, each installed and tried in an empty environment
 	@rm -rf dist && $(BIN)/python -m build --quiet --no-isolation && $(BIN)/twine check --strict dist/*

@@ -61,7 +61,7 @@ class Executor(StandardExecutor):
         Arguments of the initializer.
     max_workers : int, optional
         Another name for ``workers``.
-    backend : {"auto", "process", "thread"} or Backend
+    backend : {"auto", "process", "thread", "serial"} or Backend
         Where tasks run. With ``"auto"`` futures go to worker processes; only `fanwise.map` and its kin plan.
     max_tasks_per_child : int, optional
         A worker that has run this many tasks is replaced.

@@ -1,6 +1,6 @@
 """`make soak`: random faults for some minutes, from a seed that reproduces any failure.
 
-``python -m tests.soak [--minutes 5] [--seed 0] [--round 17]``: every round is a run whose faults, sizes and options follow
+``python -m tests.soak.runs [--minutes 5] [--seed 0] [--round 17]``: every round is a run whose faults, sizes and options follow
 from the seed and its number alone, so that ``--round`` repeats the one that failed.
 """
 
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> int:
         try:
             drawn.run()
         except BaseException:
-            print(f"failed: python -m tests.soak --seed {given.seed} --round {number}  # {drawn}", flush=True)
+            print(f"failed: python -m tests.soak.runs --seed {given.seed} --round {number}  # {drawn}", flush=True)
             raise
         seen.update(drawn.faults.values())
         items += drawn.items
