@@ -164,6 +164,16 @@ def test_a_generator_that_is_left_ends_its_workers() -> None:
     assert loop(abs, [-1]) == [1]
 
 
+@pytest.mark.parametrize("others", [2, 3])
+def test_two_generators_at_once_do_not_disturb_each_other(others: int) -> None:
+    ahead, late = (
+        loop(abs, range(100), return_as="generator", batch_size=1, n_jobs=jobs, pre_dispatch=2) for jobs in (2, others)
+    )
+    assert [next(ahead), next(late)] == [0, 0]
+    assert list(ahead) == list(range(1, 100))
+    assert list(late) == list(range(1, 100))
+
+
 def inner(_: int) -> tuple[str, int]:
     parallel = joblib.Parallel(n_jobs=2)
     parallel(joblib.delayed(abs)(i) for i in range(4))

@@ -93,10 +93,14 @@ class Collector:
         ------
         BackendError
             If the workers of this executor cannot be started.
+        RuntimeError
+            If they have been killed.
         """
         with self._news:
             if self._broken is not None:
                 raise self._broken
+            if self._killing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
             self._inbox.append(task)
             self._news.notify()
             if self._wake is not None:
@@ -114,8 +118,9 @@ class Collector:
 
     def kill(self) -> None:
         """End at once, and the workers with it: what is waiting is cancelled, what was begun has failed."""
-        self._killing = True
-        self.stop()
+        with self._news:
+            self._killing = True
+            self.stop()
 
     def _cancel_waiting(self) -> None:
         """Cancel what no worker has, but for as many tasks as there are workers to take them now."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -66,8 +65,7 @@ class Warm:
 
     def take(self, recipe: Recipe) -> Executor:
         """The executor that was kept, if it is made like this, or a new one."""
-        with suppress(IndexError):  # none is kept, or another thread was quicker
-            kept, executor = self._kept.pop()
+        for kept, executor in self._all():
             if kept.is_like(recipe) and not executor.closed:
                 return executor
             executor.shutdown()
@@ -80,9 +78,17 @@ class Warm:
 
     def close(self) -> None:
         """Keep none."""
-        with suppress(IndexError):
-            while True:
-                self._kept.pop()[1].shutdown()
+        for _, executor in self._all():
+            executor.shutdown()
+
+    def _all(self) -> Iterator[tuple[Recipe, Executor]]:
+        """Take out what is kept: one, or two after two threads were at it at once."""
+        while self._kept:
+            try:
+                found = self._kept.pop()
+            except IndexError:  # another thread was quicker
+                return
+            yield found
 
 
 class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # joblib has no types
@@ -97,6 +103,7 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         super().__init__(**options)
         self._recipe = Recipe(1)
         self._workers: Executor | None = None
+        self._calls = 0
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Workers for this many jobs: -1 is every core, -2 all but one; in a worker no more than its share."""
@@ -110,13 +117,18 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     def configure(
         self, n_jobs: int = 1, parallel: Any = None, prefer: object = None, require: object = None, **options: Any
     ) -> int:
-        """Borrow an executor; with one job there is nothing to send."""
+        """Borrow an executor, or share it with the generators of this context that are not through."""
         workers = self.effective_n_jobs(n_jobs)
         if workers == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
-        self._recipe = _recipe(workers, self.inner_max_num_threads, {**self.backend_kwargs, **options})
-        self._workers = self.warm.take(self._recipe)
+        recipe = _recipe(workers, self.inner_max_num_threads, {**self.backend_kwargs, **options})
+        if self._workers is not None and not self._recipe.is_like(recipe):
+            self._workers.shutdown(wait=False)  # what another generator has sent is finished all the same
+            self._workers = None
+        if self._workers is None:
+            self._recipe, self._workers = recipe, self.warm.take(recipe)
+        self._calls += 1
         return workers
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], object] | None = None) -> Future[Any]:
@@ -137,19 +149,26 @@ class FanwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         return out.result()
 
     def terminate(self) -> None:
-        """Leave the workers to the next call."""
-        workers, self._workers = self._workers, None
-        if workers is not None:
-            self.warm.keep(self._recipe, workers)
+        """Leave the workers to the next call, after the last of those that share them."""
+        self._calls -= 1
+        if self._calls <= 0:
+            workers = self._let_go()
+            if workers is not None:
+                self.warm.keep(self._recipe, workers)
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: FBT001, FBT002 - the parent's
         """End the workers, whatever they are at."""
-        workers, self._workers = self._workers, None
+        workers = self._let_go()
         if workers is not None:
             workers.kill_workers()
         if ensure_ready:
             self.configure(self.parallel.n_jobs, self.parallel, **self.parallel._backend_kwargs)  # noqa: SLF001 - as joblib's own
+
+    def _let_go(self) -> Executor | None:
+        workers, self._workers = self._workers, None
+        self._calls = 0
+        return workers
 
 
 def run_batch(batch: Callable[[], Any]) -> Any:
