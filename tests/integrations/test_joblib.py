@@ -136,9 +136,13 @@ def test_a_timeout_ends_the_call_and_its_workers() -> None:
         loop(time.sleep, [600, 600], timeout=0.05)
 
 
+def die(code: int) -> None:
+    os._exit(code)
+
+
 def test_what_kills_its_worker_is_lost_and_the_next_call_works() -> None:
     with pytest.raises(WorkerLostError, match="exit code 3"):
-        loop(os._exit, [3, 3])
+        loop(die, [3, 3])
     assert loop(abs, [-1, -2]) == [1, 2]
 
 
