@@ -55,6 +55,7 @@ def test_functions_of_any_kind_give_what_the_loop_gives() -> None:
     assert loop(abs, []) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     size=st.integers(0, 40),
@@ -73,6 +74,7 @@ def test_workers_are_other_processes_and_stay_for_the_next_call() -> None:
     assert len(first | pids() | pids()) <= 2
 
 
+@pytest.mark.slow
 def test_other_numbers_and_initializers_get_workers_of_their_own() -> None:
     first = pids()
     assert not first & pids(n_jobs=3)
@@ -108,6 +110,7 @@ def test_minus_one_is_every_core() -> None:
         loop(abs, [1], n_jobs=0)
 
 
+@pytest.mark.slow
 def test_an_exception_is_the_users_own_and_does_not_wait_for_the_others() -> None:
     with pytest.raises(ZeroDivisionError, match="item 0") as caught:
         loop(fail_at_once_or_never, range(4), batch_size=1)
@@ -115,6 +118,7 @@ def test_an_exception_is_the_users_own_and_does_not_wait_for_the_others() -> Non
     assert loop(abs, [-1]) == [1]
 
 
+@pytest.mark.slow
 def test_a_managed_parallel_goes_on_after_an_exception() -> None:
     with joblib.Parallel(batch_size=1) as parallel:
         with pytest.raises(ZeroDivisionError):
@@ -168,6 +172,7 @@ def test_a_generator_that_is_left_ends_its_workers() -> None:
     assert loop(abs, [-1]) == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [2, 3])
 def test_two_generators_at_once_do_not_disturb_each_other(others: int) -> None:
     ahead, late = (
