@@ -235,6 +235,21 @@ class Executor(StandardExecutor):
         elif places is not None:
             places.close()
 
+    def kill_workers(self) -> None:
+        """End the workers at once, whatever they are at, and shut down; as in Python 3.14's `ProcessPoolExecutor`.
+
+        Futures that wait are cancelled; those that run get a `WorkerLostError`. Threads cannot be killed: what they are
+        at goes on, unheard.
+        """
+        with self._lock:
+            self._closed = True
+            collector = self._collector
+        if collector is None:
+            self.shutdown()
+        elif os.getpid() == self._pid:
+            collector.kill()
+            collector.join()
+
 
 class _Calls:
     """Several calls as one task."""
