@@ -112,7 +112,9 @@ def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Endi
         return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
     if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
         return Ending(Exit.USAGE, f"{command}: {error}")
-    if isinstance(error, OSError) and (error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT}):
+    if isinstance(error, OSError) and (
+        error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    ):
         name = "" if error.filename is None else f" {_name(error.filename)}"
         return Ending(Exit.USAGE, f"{command}: cannot write{name}: {reason(error)}.")
     return Ending(Exit.DEFECT, "This is a defect in fanwise, not in your input.")

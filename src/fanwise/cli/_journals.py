@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -65,7 +66,8 @@ class Journal:
     def remove(self) -> None:
         """Forget the run: its output is complete, or it starts afresh."""
         for file in (*self.path.parent.glob(f"{self.path.name}*"), self._settings):
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(NotADirectoryError):  # a file in the place of the directory: there is no journal
+                file.unlink(missing_ok=True)
 
 
 def _settings_in(path: Path) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_writable, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
-from fanwise.errors import UsageError
+from fanwise.errors import FanwiseWarning, UsageError
 
 if TYPE_CHECKING:
     from fanwise.workloads.envelope import Grid, Sweep
@@ -146,6 +146,7 @@ def _check(options: RunOptions, own: dict[str, Any]) -> Extras:
 def warnings_as_notes(options: RunOptions) -> Iterator[None]:
     """Say warnings in a line of our own, without the place in the code they come from."""
     with warnings.catch_warnings():
+        warnings.simplefilter("always", FanwiseWarning)  # a note under any filter, and never an error
         warnings.showwarning = lambda message, *_: options.note(f"fanwise envelope: {message}.")
         yield
 

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fanwise.errors import InputError
 from fanwise.workloads.envelope._cells import Cells
 from fanwise.workloads.envelope._question import Points
 from fanwise.workloads.envelope._tiers import SLACK
@@ -24,6 +25,7 @@ ROUNDING = 1e-12  # a width below this is what rounding leaves of 0
 
 PAPER = (1.0, 10.0, 50.0, 100.0, 200.0, 400.0, 600.0, 800.0, 1000.0, 4000.0, 6000.0, 8000.0)
 PAPER_FROM, PAPER_STEP, PAPER_LEAST = 10_000.0, 2_000.0, 20
+MOST_KM2 = 1e9  # half a million points of `paper`; the Earth has 5.1e8 km²
 COMPACT = PAPER[:9]
 COMPACT_MORE, COMPACT_LEAST = 19, 5
 FALLBACK = Points("spaced", count=20)
@@ -90,6 +92,10 @@ def _inside(targets: Floats, total_km2: float) -> Floats:
 
 
 def _paper(total_km2: float) -> Floats:
+    if total_km2 > MOST_KM2:
+        raise InputError(
+            f"{total_km2:.3g} km² is more than the Earth has; is harvested area in ha? Else use other points"
+        )
     return _inside(np.append(PAPER, np.arange(PAPER_FROM, total_km2, PAPER_STEP)), total_km2)
 
 
@@ -106,6 +112,7 @@ def _compact(total_km2: float) -> Floats:
 def _spaced(count: int, total_km2: float, first_km2: float) -> Floats:
     if first_km2 >= total_km2 * INSIDE:
         return np.array([total_km2])
+    first_km2 = max(first_km2, total_km2 / 1e300)  # so that the ratio is a number, however small the first cell is
     steps = np.arange(count) / (count - 1)
     if total_km2 / first_km2 >= 1000.0 * INSIDE:
         targets = first_km2 * (total_km2 / first_km2) ** steps
@@ -180,5 +187,6 @@ def width(cells: Cells, lower: Polyline) -> float:
         terms = lower.area_km2[before] * cells.loss[some]
         terms -= cells.area_ha[some] * lower.loss[before] * KM2_PER_HA
         doubled += float(np.sum(terms))
-    spread = doubled / (float(lower.area_km2[-1]) * float(lower.loss[-1]))
+    whole = float(lower.area_km2[-1]) * float(lower.loss[-1])
+    spread = doubled / whole if whole else 0.0
     return 0.0 if abs(spread) < ROUNDING else spread

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fanwise.errors import InputError
 
 __all__ = ["Cells", "Pair", "Tally", "by_segment", "sorted_cells", "tally", "valid_cells"]
 
@@ -98,8 +101,8 @@ def summed(pairs: Sequence[Pair], factors: Sequence[float]) -> tuple[Floats, Flo
     area, loss = np.zeros(len(pairs[0][0])), np.zeros(len(pairs[0][0]))
     for (ha, mt), factor in zip(pairs, factors, strict=True):
         good = (ha >= 0) & (ha < np.inf) & (mt >= 0) & (mt < np.inf)
-        np.add(area, ha, out=area, where=good)
         with np.errstate(over="ignore"):
+            np.add(area, ha, out=area, where=good)
             np.add(loss, mt * factor, out=loss, where=good)
     return area, loss
 
@@ -131,6 +134,9 @@ def sorted_cells(
     area = area[place]
     loss = loss[place]
     with np.errstate(over="ignore"):
+        total_ha, total = float(np.sum(area)), float(np.sum(loss))
+        if not math.isfinite(total_ha * total):
+            raise InputError(f"{total_ha:.3g} ha with a loss of {total:.3g} are too much for floating-point numbers")
         yields = loss / area
     order = np.argsort(yields, kind="stable")  # the default is not stable, so ties would depend on the processor
     yields = yields[order]

@@ -13,6 +13,8 @@ from fanwise.errors import UsageValueError
 from fanwise.workloads.envelope._bounds import KM2_PER_HA, Polyline, at_points, target_areas, width
 from fanwise.workloads.envelope._cells import Cells, sorted_cells
 from fanwise.workloads.envelope._digests import digest_of
+from fanwise.workloads.envelope._grid import column_of
+from fanwise.workloads.envelope._ids import order_of, read_ids
 from fanwise.workloads.envelope._question import Question, Tier, make_question, make_tier
 from fanwise.workloads.envelope._tiers import keep, tier_slice
 
@@ -184,13 +186,13 @@ def bounds(
     >>> curve.area_km2.tolist(), curve.lower.tolist(), curve.upper.tolist()
     ([1.0, 2.0, 3.0], [100.0, 300.0, 900.0], [600.0, 800.0, 900.0])
     """
-    chosen = tier if isinstance(tier, Tier) else make_tier("tier", *tier)
+    chosen = tier if isinstance(tier, Tier) else _between(tier)
     question = make_question((chosen,), method, points, filter, "mt")
-    pair = np.asarray(harvest_ha, dtype=np.float64), np.asarray(loss, dtype=np.float64)
-    if pair[0].ndim != 1 or pair[0].shape != pair[1].shape:
+    pair = column_of(harvest_ha), column_of(loss)
+    if pair[0].shape != pair[1].shape:
         raise UsageValueError(f"harvest_ha has shape {pair[0].shape}, loss {pair[1].shape}: expected one value a cell")
     if cell is not None:
-        by_id = np.argsort(np.asarray(cell), kind="stable")
+        by_id = order_of(read_ids(cell))
         if len(by_id) != len(pair[0]):
             raise UsageValueError(f"{len(by_id)} cell ids for {len(pair[0])} cells")
         pair = pair[0][by_id], pair[1][by_id]
@@ -198,6 +200,12 @@ def bounds(
     kept = keep(cells, question.filter)
     traced = trace(kept, question)[0]
     return curve_of(traced.values, (len(pair[0]), len(cells), len(kept), *traced.facts))
+
+
+def _between(tier: Any) -> Tier:
+    if isinstance(tier, str) or not isinstance(tier, Sequence) or len(tier) != 2:
+        raise UsageValueError(f"tier {tier!r}: expected two percentiles, such as (20, 100)")
+    return make_tier("tier", *tier)
 
 
 def curve_of(values: Floats, facts: Sequence[float]) -> Curve:

@@ -14,10 +14,9 @@ from fanwise.workloads.envelope._cells import valid_cells
 from fanwise.workloads.envelope._crops import Crop
 from fanwise.workloads.envelope._curves import Curve
 from fanwise.workloads.envelope._grid import Grid
-from fanwise.workloads.envelope._labels import WORLD
 from fanwise.workloads.envelope._sweep import Sweep
 from fanwise.workloads.envelope._tables import Row, read_table
-from fanwise.workloads.envelope._thresholds import crop_named, in_unit, kcal_of
+from fanwise.workloads.envelope._thresholds import crop_named, in_unit, kcal_of, segment_named
 
 __all__ = ["Event", "outside", "read_events"]
 
@@ -53,12 +52,12 @@ def read_events(source: Any, result: Sweep) -> tuple[Event, ...]:
         area, loss, unit = _given(row)
         if place is None:
             continue
-        crop = result.plan.crops[place]
+        crop, segment = result.plan.crops[place], segment_named(row.text("segment"), result)
         if unit:
             loss = in_unit(loss, unit, result.unit, kcal_of(crop, result.grid))
         else:
             area, loss = (area * total for total in _totals(row, crop, result))
-        found.append(Event(row.text("name"), row.text("year"), crop.name, row.text("segment") or WORLD, area, loss))
+        found.append(Event(row.text("name"), row.text("year"), crop.name, segment, area, loss))
     return tuple(found)
 
 
@@ -76,6 +75,8 @@ def _totals(row: Row, crop: Crop, result: Sweep) -> tuple[float, float]:
     """Area in km² and loss of some countries, before any filter."""
     grid, unit = result.grid, result.unit
     names = {_country(row, grid, name) for name in row.text("countries").split(";") if name.strip()}
+    if not names:
+        raise row.wrong("countries", "names of countries")
     mine = np.array([*(name in names for name in grid.countries), False])[grid.country.codes]
     pairs = [(ha[mine], mt[mine]) for ha, mt in (grid.columns[code] for code in crop.members)]
     _, area, loss = valid_cells(pairs, crop.factors(unit))

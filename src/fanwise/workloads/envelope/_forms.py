@@ -82,9 +82,14 @@ def _lacks(sheet: Sheet, missing: Sequence[str]) -> InputError:
 def _ids(rows: Rows, column: str, *, unique: bool = True) -> NDArray[Any]:
     """Ids of the rows, none of them blank; each once if that is asked for."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     values = rows.column(column)
+    if pa.types.is_nested(values.type):
+        raise InputError(f"{rows.sheet.name}, column {rows.sheet.columns[column]}: {values.type}; expected ids")
     try:
+        if pa.types.is_string(values.type) and pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py():
+            raise pa.ArrowInvalid("0x10 is a text, not the number 16")
         ids = np.array(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         ids = read_ids(values.to_pylist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,10 +16,10 @@ from fanwise.workloads.envelope._cells import Pair, Tally, tally
 from fanwise.workloads.envelope._crops import default_kcal
 from fanwise.workloads.envelope._digests import digest_of
 from fanwise.workloads.envelope._ids import blank, order_of, read_ids, twice
-from fanwise.workloads.envelope._labels import WORLD, Labels, encode
+from fanwise.workloads.envelope._labels import WORLD, Labels, clean, encode
 from fanwise.workloads.envelope._words import did_you_mean
 
-__all__ = ["Grid", "Notes", "make_grid", "segments_of"]
+__all__ = ["Grid", "Notes", "column_of", "make_grid", "segments_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ class Grid:
         """
         ids = read_ids(cell)
         labels = encode(country, "country"), encode([None] * len(ids) if region is None else region, "region")
-        pairs = {str(code): (_column(ha), _column(mt)) for code, (ha, mt) in crops.items()}
+        pairs = {str(code): (column_of(ha), column_of(mt)) for code, (ha, mt) in crops.items()}
+        _check_crops(pairs, kcal_per_g or {})
         lengths = {"country": len(labels[0].codes), "region": len(labels[1].codes)}
         lengths |= {
             f"{code} {what}": len(c) for code, p in pairs.items() for what, c in zip(("ha", "mt"), p, strict=True)
@@ -163,10 +165,9 @@ class Grid:
         found |= {name: name for name in names}
         if by == "country":
             found |= {code: known for code, known in self.notes.aliases.items() if code not in found}
-        wanted = encode([name], by).names
-        for text in wanted:
-            if text in found or text.casefold() in found:
-                return found.get(text) or found[text.casefold()]
+        text = clean(name)
+        if text in found or text.casefold() in found:
+            return found.get(text) or found[text.casefold()]
         raise UsageError(f"no {by} {name!r} in the grid{did_you_mean(name, names)}")
 
     def with_kcal(self, kcal_per_g: Mapping[str, float]) -> Grid:
@@ -198,8 +199,25 @@ class Grid:
         return self._digests[crop]
 
 
-def _column(values: Any) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
+def _check_crops(codes: Iterable[str], kcal_per_g: Mapping[str, float]) -> None:
+    seen: dict[str, str] = {}
+    for code in codes:
+        other = seen.setdefault(code.casefold(), code)
+        if other != code:
+            raise UsageValueError(f"crops {other} and {code} differ only in letter case; rename one")
+    for code, value in kcal_per_g.items():
+        if not 0 < value < math.inf:
+            raise UsageValueError(f"kcal_per_g of {code} is {value!r}; expected a finite number > 0")
+
+
+def column_of(values: Any) -> NDArray[np.float64]:
+    """A copy as float64, one value a cell; masked ones are missing."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageValueError(f"a column does not hold numbers: {error}") from error
     if array.ndim != 1:
         raise UsageValueError(f"a column has shape {array.shape}; expected one value a cell")
     return array
@@ -247,7 +265,7 @@ def segments_of(grid: Grid, by: str, named: Iterable[str] | None) -> tuple[tuple
     labels = grid.labels(by)
     if named is None:
         return (WORLD, *labels.names), labels.codes
-    wanted = sorted({grid.find(by, name) for name in named})
+    wanted = sorted({grid.find(by, name) for name in named if clean(name) != WORLD})
     place = {name: at for at, name in enumerate(wanted)}
     table = np.array([*(place.get(name, -1) for name in labels.names), -1], dtype=np.int32)
     return (WORLD, *wanted), table[labels.codes]

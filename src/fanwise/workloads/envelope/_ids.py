@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,19 +27,30 @@ def read_ids(values: Any) -> NDArray[Any]:
     ([9007199254740993, 7], ['b', '10'])
     """
     array = np.asarray(values)
-    if array.dtype.kind == "f" and np.all(np.isfinite(array)) and np.all(array == np.floor(array)):
+    if array.dtype.kind == "f":
+        wanted = values if isinstance(values, list) else array.tolist()  # integers of 64 bits and more came as floats
+        array = np.array([int(v) if _is_whole(v) else v for v in wanted], dtype=object)
+    if array.dtype.kind == "O" and array.size and all(type(v) is int and abs(v) < 2**63 for v in array.tolist()):
         array = array.astype(np.int64)
     if array.dtype.kind in "iu" and (not array.size or array.max() <= np.iinfo(np.int64).max):
         return np.array(array, dtype=np.int64)
     texts = np.array([_text(value) for value in array.tolist()], dtype=np.str_)
+    if any("_" in text for text in texts.tolist()):
+        return texts  # int("1_0") is 10, the id is not
     try:
         return texts.astype(np.int64)
     except (ValueError, OverflowError):
         return texts
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) or (math.isfinite(value) and value == math.floor(value))
+
+
 def _text(value: Any) -> str:
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value).strip()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return unicodedata.normalize("NFC", str(value)).strip()
 
 
 def blank(ids: NDArray[Any]) -> int | None:

@@ -75,6 +75,8 @@ def _distinct(values: Any) -> tuple[list[Any], NDArray[np.int64]]:
     column = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else _as_arrow(values)
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = _as_text(column)  # such as codes of countries that are numbers
     encoded = column.dictionary_encode("encode")  # a missing name is a spelling too
     places = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
     return encoded.dictionary.to_pylist(), places
@@ -83,8 +85,20 @@ def _distinct(values: Any) -> tuple[list[Any], NDArray[np.int64]]:
 def _as_arrow(values: Any) -> Any:
     import pyarrow as pa
 
-    texts = [value if isinstance(value, str) else None for value in np.asarray(values, dtype=object).tolist()]
-    return pa.array(texts, pa.string())
+    listed = np.asarray(values, dtype=object).tolist()
+    try:
+        return pa.array(listed, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"a column of names holds values of more than one kind ({error})") from error
+
+
+def _as_text(column: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"a column of names holds {column.type}; expected text") from error
 
 
 def _frozen(codes: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -99,7 +99,9 @@ def make_question(
         raise UsageValueError(f"filter {filter!r}: expected {', '.join(FILTERS)}{did_you_mean(filter, FILTERS)}")
     if unit not in UNITS:
         raise UsageValueError(f"unit {unit!r}: expected kcal or mt")
-    chosen = points if isinstance(points, Points) else parse_points(points or DEFAULT_POINTS[method])
+    chosen = (
+        points if isinstance(points, Points) else parse_points(DEFAULT_POINTS[method] if points is None else points)
+    )
     return Question(make_tiers(tiers), method, chosen, FILTERS[filter], unit)
 
 
@@ -110,7 +112,7 @@ def make_tiers(tiers: Sequence[str | Tier] | str) -> tuple[Tier, ...]:
     ['comprehensive', 'prime']
     """
     parts = tiers.split(",") if isinstance(tiers, str) else tiers
-    made = tuple(part if isinstance(part, Tier) else _named_tier(part.strip()) for part in parts)
+    made = tuple(part if isinstance(part, Tier) else _named_tier(part) for part in parts)
     if not made:
         raise UsageValueError(f"no tiers: {TIERS_EXPECTED}")
     if len({tier.name for tier in made}) < len(made):
@@ -118,7 +120,8 @@ def make_tiers(tiers: Sequence[str | Tier] | str) -> tuple[Tier, ...]:
     return made
 
 
-def _named_tier(text: str) -> Tier:
+def _named_tier(given: object) -> Tier:
+    text = given.strip() if isinstance(given, str) else repr(given)
     if text in TIERS:
         return Tier(text, *TIERS[text])
     match = re.fullmatch(r"([^:,=]+):([0-9.]+)-([0-9.]+)", text)
@@ -155,6 +158,8 @@ def parse_points(text: str) -> Points:
     >>> parse_points("at:10,1,10").values
     (1.0, 10.0)
     """
+    if not isinstance(text, str):
+        raise UsageValueError(f"points {text!r}: {POINTS_EXPECTED}")
     kind, colon, rest = text.partition(":")
     if text in {"paper", "compact"}:
         return Points(text)

@@ -108,6 +108,8 @@ def fit(history: History, to_unit: float = 1.0) -> Fit:
     line = mean_y + slope * (x - mean_x)
     with np.errstate(divide="ignore", invalid="ignore"):
         shocks = (y - line) / line
+    if not np.isfinite(shocks).all():
+        raise InputError(f"history of {history.crop}: its straight line is 0 in some year; shocks are relative to it")
     return Fit(len(x), mean_y - slope * mean_x, slope, shocks, float(np.std(shocks)), float(line[-1]) * to_unit)
 
 

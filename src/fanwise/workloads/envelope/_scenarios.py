@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,7 @@ def _crop(where: str, known: Mapping[str, str], name: str) -> str:
 
 def _number(where: str, entry: Mapping[str, Any], key: str, default: float = 1.0) -> float:
     value = entry.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (0 <= value < math.inf):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (0 <= value <= sys.float_info.max):
         raise InputError(f"{where}: key {key!r} is {value!r}; expected a finite number ≥ 0")
     return float(value)
 

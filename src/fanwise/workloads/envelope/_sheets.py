@@ -124,7 +124,7 @@ def _utf8(name: str, data: bytes, encoding: str) -> tuple[bytes, tuple[str, ...]
     if encoding != "auto":
         try:
             return data.decode(encoding).removeprefix("\ufeff").encode(), ()
-        except (LookupError, UnicodeDecodeError) as error:
+        except (LookupError, UnicodeError) as error:
             raise InputError(f"{name}: cannot be read as {encoding} ({error})") from error
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -158,7 +158,9 @@ def _read_csv(name: str, text: bytes, numbers: Sequence[str], texts: Sequence[st
     except pa.ArrowInvalid as error:
         for message in _faults(text, numbers):
             raise InputError(f"{name} {message}") from error
-        raise InputError(f"{name}: {error}") from error
+        if pa.float64() not in types.values():
+            raise InputError(f"{name}: {error}") from error
+        return as_numbers(name, _read_csv(name, text, [], [*numbers, *texts]), numbers)
 
 
 def _faults(text: bytes, numbers: Sequence[str]) -> Iterator[str]:
@@ -183,7 +185,7 @@ def _is_number(text: str) -> bool:
         float(text.strip() or "nan")
     except ValueError:
         return text.strip() in MISSING
-    return "_" not in text
+    return "_" not in text and text.strip().isascii()
 
 
 def _parquet(name: str, data: bytes) -> Sheet:
@@ -226,10 +228,10 @@ def as_numbers(name: str, table: Any, numbers: Sequence[str]) -> Any:
         try:
             made = _cast(values)
         except pa.ArrowInvalid:
-            row, value = next(
-                (i, v) for i, v in enumerate(values.to_pylist(), 1) if isinstance(v, str) and not _is_number(v)
-            )
-            raise InputError(f"{name} row {row}, column {column}: {value!r} is not {NUMBER}") from None
+            wrong = ((i, v) for i, v in enumerate(values.to_pylist(), 1) if isinstance(v, str) and not _is_number(v))
+            row, value = next(wrong, (0, ""))
+            place = f" row {row}, column {column}: {value!r}" if row else f", column {column}: {values.type}"
+            raise InputError(f"{name}{place} is not {NUMBER}") from None
         except pa.ArrowNotImplementedError:
             raise InputError(f"{name}, column {column}: {values.type} is not {NUMBER}") from None
         table = table.set_column(table.schema.get_field_index(column), column, made)
@@ -240,9 +242,12 @@ def _cast(values: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         stripped = pc.utf8_trim_whitespace(values)
-        values = pc.if_else(pc.is_in(stripped, value_set=pa.array(MISSING, stripped.type)), None, stripped)
+        plain = pc.replace_substring_regex(stripped, r"^\+([0-9.])", r"\1")
+        values = pc.if_else(pc.is_in(plain, value_set=pa.array(MISSING, plain.type)), None, plain)
     if pa.types.is_boolean(values.type):
         raise pa.ArrowNotImplementedError("truth values")
-    return values.cast(pa.float64())
+    return values.cast(pa.float64(), safe=not pa.types.is_integer(values.type))  # past 2**53 the nearest float64

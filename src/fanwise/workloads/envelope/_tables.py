@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fanwise.errors import InputError
+from fanwise.workloads.envelope._crops import facts
 from fanwise.workloads.envelope._labels import clean
 from fanwise.workloads.envelope._words import listed
 
@@ -94,7 +95,12 @@ def _rows(file: str, records: Sequence[Mapping[str | None, Any]] | Any, required
 
 def read_kcal(source: Any) -> dict[str, float]:
     """Kcal per g by crop: columns ``crop``, ``kcal_per_g``."""
-    return {
-        row.text("crop").upper(): row.number_of("kcal_per_g", "a number > 0", lambda value: value > 0)
-        for row in read_table(source, ("crop", "kcal_per_g"))
-    }
+    codes = {alias.casefold(): code for code, fact in facts().items() for alias in fact.names}
+    found: dict[str, float] = {}
+    for row in read_table(source, ("crop", "kcal_per_g")):
+        name = row.text("crop")
+        code = codes.get(name.casefold(), name.upper())
+        if code in found:
+            raise row.wrong("crop", "each crop once")
+        found[code] = row.number_of("kcal_per_g", "a number > 0", lambda value: value > 0)
+    return found

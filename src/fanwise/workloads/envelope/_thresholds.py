@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from fanwise.workloads.envelope._task import Item, Line, lines_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Threshold", "crop_named", "crossings", "in_unit", "kcal_of", "read_thresholds"]
+__all__ = ["Threshold", "crop_named", "crossings", "in_unit", "kcal_of", "read_thresholds", "segment_named"]
 
 COLUMNS = ("crop", "segment", "label", "value", "unit")
 
@@ -69,6 +69,12 @@ def crop_named(name: str, crops: Sequence[Crop]) -> int | None:
         places["all-grain"] = places["allgrain"]
     known = known_names([crop.name for crop in crops])
     return places.get(name.casefold(), places.get(known.get(name.casefold(), "").casefold()))
+
+
+def segment_named(name: str, result: Sweep) -> str:
+    """A segment of a sweep in any letter case, else the name as it is; a blank one is World."""
+    found = {known.casefold(): known for known in reversed(result.segments)} | {one: one for one in result.segments}
+    return found.get(name) or found.get(name.casefold(), name) if name else WORLD
 
 
 def kcal_of(crop: Crop, grid: Grid) -> float:
@@ -119,7 +125,8 @@ def crossings(result: Sweep, thresholds: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    told = thresholds if _are_thresholds(thresholds) else read_thresholds(thresholds)
+    read = thresholds if _are_thresholds(thresholds) else read_thresholds(thresholds)
+    told = [replace(one, segment=segment_named(one.segment, result)) for one in read]
     rows = [row for place in sorted(result.results) for row in _of_item(result, Item(*place), told)]
     frame = pd.DataFrame(rows, columns=list(Crossing._fields)).astype({"worst_area_km2": float, "best_area_km2": float})
     for side in ("worst", "best"):

@@ -18,7 +18,7 @@ __all__ = ["Source", "frames_to_grid", "read_grid", "source_of"]
 
 Path = str | os.PathLike[str]
 
-READER = 1
+READER = 2
 """Raise it when the same file would give another grid: cached columns of older readers are then not found."""
 
 TECHNOLOGIES = "AIRHLS"

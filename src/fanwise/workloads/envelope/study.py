@@ -118,7 +118,8 @@ def sweep(
     options = {"workers": workers, "progress": progress, "resume": resume}
     options |= {"executor": executor} if executor is not None else {}
     options |= {"backend": backend} if executor is None or backend != "auto" else {}
-    store = None if cache is None else Store(cache, _age(max_age))
+    age = _age(max_age)
+    store = None if cache is None else Store(cache, age)
     result = run_plan(grid, plan, columns, store, recalculate=recalculate, **options)
     seconds = {"compute": time.perf_counter() - began}
     return replace(result, failed=(*skipped, *result.failed), statistics={**result.statistics, "seconds": seconds})
@@ -183,7 +184,7 @@ def run_plan(
     items = _items(plan, columns)
     known = _recall(items, plan, store, recalculate=recalculate)
     missing = [item for item, answer in zip(items, known, strict=True) if answer is None or answer.origin == "miss"]
-    if not pays(plan.cost_s(missing), options):
+    if not pays(plan.cost_s(missing), options) and _many(options.get("workers")):
         options["workers"] = 1
     with _bundles() as freeze:
         done = fanwise.run(
@@ -217,6 +218,11 @@ def pays(seconds: float, options: Mapping[str, Any]) -> bool:
     """True unless the work is too small for workers, and none were asked for by kind."""
     asked = options.get("executor") is not None or options.get("backend", "auto") != "auto"
     return asked or seconds >= PAYS_S
+
+
+def _many(workers: Any) -> bool:
+    """True if as many are asked for as pay, or more than one; what cannot be is refused by who starts them."""
+    return workers is None or (isinstance(workers, int) and workers > 1)
 
 
 def _items(plan: Plan, columns: Columns) -> list[Item]:
@@ -297,7 +303,7 @@ def bands(result: Sweep, count: int, *, yield_cv: float, seed: int = 0, **option
     if any((0, place) not in result.results for place in range(len(result.crops))):
         raise UsageError("bands need the baseline of every crop; one has failed")
     places = [Item(0, place) for place in range(len(result.crops))]
-    if not pays(count * result.plan.cost_s(places), options):
+    if not pays(count * result.plan.cost_s(places), options) and _many(options.get("workers")):
         options["workers"] = 1
     return band_table(result, fanwise.map(replicates_of(result, yield_cv, seed), range(count), **options))
 
