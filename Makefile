@@ -42,6 +42,7 @@ test-dask: $(VENV)/.all  ## run the tests that need a Dask cluster, which they s
 	@$(BIN)/python -m pytest -q -m dask
 
 test-redis: $(VENV)/.all  ## run the tests that need a Redis or Valkey server, which they start on a socket
+	@$(PIP) --group servers
 	@$(BIN)/python -m pytest -q -m redis
 
 lint: $(VENV)/.all  ## ruff, types, import contracts, dead code
@@ -65,6 +66,9 @@ docs: $(VENV)/.all  ## build the documentation, warnings are errors
 bench: $(VENV)/.all  ## measure against the peers; broken gates fail
 	@$(PIP) --group peers
 	@$(BIN)/python -m benchmarks --gate benchmarks/gates.toml
+
+soak: $(VENV)/.all  ## random faults for MINUTES (5), from SEED (0), which reproduces a failure
+	@$(BIN)/python -m tests.soak.runs --minutes $(or $(MINUTES),5) --seed $(or $(SEED),0)
 
 dist: $(VENV)/.all  ## wheel and sdist, each installed and tried in an empty environment
 	@rm -rf dist && $(BIN)/python -m build --quiet --no-isolation && $(BIN)/twine check --strict dist/*

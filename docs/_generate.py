@@ -6,6 +6,7 @@ Run by ``make docs``; a test fails when what is committed differs from what this
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs" / "_measured" / "engine.json"
+SCALE = ROOT / "docs" / "_measured" / "scale.json"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
@@ -158,18 +160,76 @@ def picture(measured: dict[str, Any]) -> str:
     return "".join(parts) + "</svg>\n"
 
 
+def scale_table(scale: dict[str, Any]) -> str:
+    """Runs with stragglers and deaths, as a table."""
+    lines = [
+        "| workers | items | chunks | efficiency | coordinator busy | items/s, measured |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['workers']:,} | {row['items']:,} | {row['chunks']:,} | {row['efficiency']:.2f} "
+        f"| {row['coordinator_load']:.0%} | {row['items_per_s']:,} |"
+        for row in scale["harsh"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def scale_picture(scale: dict[str, Any]) -> str:
+    """Efficiency over the number of workers, a line for each kind of connection."""
+    colours = ("#1f6feb", "#1a7f37", "#9a6700", "#8250df")
+    wires = list(dict.fromkeys(row["wire"] for row in scale["curves"]))
+    head = (
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 720 320" font-family="sans-serif" font-size="13">'
+        "<title>Simulated efficiency over the number of workers</title>"
+        '<rect width="720" height="320" fill="#ffffff"/>'
+        '<text x="310" y="310" text-anchor="middle" fill="#59636e">workers</text>'
+    )
+    parts = [
+        head,
+        *(
+            f'<text x="{60 + 122 * power}" y="290" text-anchor="middle" fill="#59636e">{10**power:,}</text>'
+            for power in range(5)
+        ),
+    ]
+    for share in (0.0, 0.5, 1.0):
+        y = 270 - 240 * share
+        parts.append(
+            f'<line x1="60" y1="{y}" x2="560" y2="{y}" stroke="#d0d7de"/>'
+            f'<text x="52" y="{y + 4}" text-anchor="end" fill="#59636e">{share:.0%}</text>'
+        )
+    for at, wire in enumerate(wires):
+        places = [
+            f"{60 + 122 * math.log10(row['workers']):.1f},{270 - 240 * row['efficiency']:.1f}"
+            for row in scale["curves"]
+            if row["wire"] == wire
+        ]
+        parts.append(
+            f'<polyline points="{" ".join(places)}" fill="none" stroke="{colours[at]}" stroke-width="2"/>'
+            f'<text x="576" y="{60 + 24 * at}" fill="{colours[at]}">{wire}</text>'
+        )
+    return "".join(parts) + "</svg>\n"
+
+
+def between(path: Path, text: str) -> str:
+    """A page with the part between its markers replaced."""
+    head, rest = path.read_text("utf-8").split(BEGIN)
+    _, tail = rest.split(END)
+    return f"{head}{BEGIN}{text}{END}{tail}"
+
+
 def generated() -> dict[Path, str]:
     """Every generated file and what belongs into it."""
     measured = json.loads(MEASURED.read_text("utf-8"))
-    readme = (ROOT / "README.md").read_text("utf-8")
-    head, rest = readme.split(BEGIN)
-    _, tail = rest.split(END)
+    scale = json.loads(SCALE.read_text("utf-8"))
+    page = ROOT / "docs" / "explanation" / "scale.md"
     return {
         ROOT / "docs" / "reference" / "cli.md": cli_reference(),
         ROOT / "docs" / "reference" / "report.md": report_reference(),
         ROOT / "docs" / "reference" / "pages.md": pages(),
         ROOT / "docs" / "measured.svg": picture(measured),
-        ROOT / "README.md": f"{head}{BEGIN}{readme_table(measured)}{END}{tail}",
+        ROOT / "README.md": between(ROOT / "README.md", readme_table(measured)),
+        page: between(page, scale_table(scale)),
+        ROOT / "docs" / "scale.svg": scale_picture(scale),
     }
 
 

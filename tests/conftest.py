@@ -67,6 +67,14 @@ def nothing_left_behind() -> Iterator[None]:
     assert not left, f"left behind: {left}"
 
 
+@pytest.fixture(autouse=True)
+def nothing_learned() -> None:
+    """No plan counts on what another test measured."""
+    planning = sys.modules.get("fanwise._api._planning")
+    if planning is not None:
+        planning.EXPERIENCE.__init__()
+
+
 def left_behind(processes: set[int], numbers: set[str], entries: set[str]) -> list[str]:
     """Child processes, descriptors and shared-memory entries that were not there before."""
     marks = ("memfd:", "socket:", "pipe:", "/dev/shm")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import fanwise
-from fanwise.errors import BackendError, NotPicklableError, UsageError
+from fanwise.errors import BackendError, NotPicklableError, UsageError, WorkerLostError
 
 pytestmark = [
     pytest.mark.process,
@@ -162,7 +162,7 @@ def test_a_program_does_the_same_with_the_executor_of_the_standard_library(name:
 
 class TestStates:
     @pytest.fixture
-    def gate(self, kind: str, tmp_path: Any) -> Iterator[tuple[Callable[[], Any], Callable[[], None]]]:
+    def gate(self, tmp_path: Any) -> tuple[Callable[[], Any], Callable[[], None]]:
         """A task that runs until it is let go, in threads and in processes."""
         path = str(tmp_path / "gate")
         os.mkfifo(path)
@@ -261,9 +261,7 @@ class TestErrorsOfWorkers:
     def test_a_future_says_where_in_the_worker_it_went_wrong(self) -> None:
         with processes() as executor:
             error = executor.submit(refuse, 3).exception(30)
-        (note,) = error.__notes__
-        assert note.startswith("in worker")
-        assert 'raise LookupError(f"no {item}")' in note
+        assert 'raise LookupError(f"no {item}")' in str(error.__cause__)
 
     def test_in_a_thread_the_traceback_is_its_own(self) -> None:
         with threads() as executor:
@@ -450,3 +448,28 @@ def leave_a_mark(path: str, number: int) -> None:
     with open(path, "a") as file:
         file.write(f"{number}\n")
     threading.Event().wait(0.03)
+
+
+def wait_for_ever(_: int) -> None:
+    threading.Event().wait()
+
+
+def test_killed_workers_fail_what_they_were_at_and_cancel_what_waits() -> None:
+    executor = processes()
+    futures = [executor.submit(wait_for_ever, item) for item in range(6)]
+    while not all(future.running() for future in futures[:2]):
+        standard.wait(futures, timeout=0.001)
+    executor.kill_workers()
+    begun = [future for future in futures if not future.cancelled()]
+    assert {type(future.exception(0)) for future in begun} == {WorkerLostError}
+    assert 2 <= len(begun) < 6
+    assert executor.closed
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, 1)
+
+
+def test_workers_that_never_started_can_be_killed() -> None:
+    executor = processes()
+    executor.kill_workers()
+    executor.kill_workers()
+    assert executor.closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,3 +84,16 @@ class TestFanOutAnywhere:
 
 def invert(item: int) -> float:
     return 1 / item
+
+
+def spin(turns: int) -> int:
+    for _ in range(turns):
+        pass
+    return os.getpid()
+
+
+def test_workers_take_over_once_they_are_ready(fan_out_at: Any) -> None:
+    """The caller goes on while they start, and no longer."""
+    fan_out_at(1)
+    pids = fanwise.map(spin, [20_000] * 3000)
+    assert len(set(pids)) > 1

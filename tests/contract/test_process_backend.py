@@ -520,9 +520,12 @@ class TestStartMethods:
     def test_an_initializer_that_cannot_be_sent_is_named(self, backend: Callable[..., ProcessBackend]) -> None:
         lock = threading.Lock()
         crew = backend(method="spawn", initializer=lambda: lock).hire(work(abs, [1]), 1, RealClock())
-        with pytest.raises(Exception, match=r"initializer\.<lock> is a _thread\.lock"):
-            crew.start(1)
+        crew.start(1)
+        (failed,) = crew.wait(0)
         crew.close(kill=True)
+        assert isinstance(failed, StartFailed)
+        assert failed.fatal
+        assert "initializer.<lock> is a _thread.lock" in failed.reason
 
     def test_a_worker_told_to_end_while_starting_ends(
         self, backend: Callable[..., ProcessBackend], method: str

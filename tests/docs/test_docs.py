@@ -47,6 +47,20 @@ def test_every_command_is_described() -> None:
     assert [name for name in COMMANDS if f"## fanwise {name}\n" not in reference] == []
 
 
+def test_every_loss_and_decision_is_described(generate: ModuleType) -> None:
+    source = (ROOT / "src" / "fanwise" / "report" / "_losses.py").read_text("utf-8")
+    codes = set(re.findall(r'Loss\(\s*"([a-z-]+)"', source))
+    assert codes
+    assert codes <= set(generate.LOSSES)
+
+
+def test_every_page_of_help_is_in_the_reference() -> None:
+    from fanwise.cli.help import TOPICS, page
+
+    text = (ROOT / "docs" / "reference" / "pages.md").read_text("utf-8")
+    assert all(page(topic) in text for topic in TOPICS)
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     dead = []
     for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:

@@ -7,7 +7,9 @@ Left out is what asserts that one dead worker breaks the pool, or looks at priva
 from __future__ import annotations
 
 import importlib
+import sys
 import unittest
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -54,6 +56,14 @@ def cases() -> list[unittest.TestCase]:
         names = unittest.defaultTestLoader.getTestCaseNames(ours)
         found += [ours(method) for method in names if method not in LEFT_OUT]
     return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """These tests look after their own threads and children, and keep the servers that multiprocessing starts."""
+    yield
+    if "fanwise.backends.process._forkserver" in sys.modules:
+        sys.modules["fanwise.backends.process._forkserver"].shared.stop()
 
 
 @pytest.mark.slow

@@ -161,3 +161,32 @@ def test_an_entry_expands_transforms_outside_and_lags_inside(transforms: list[st
     found = parse_items(f"v.x_1:{','.join(transforms)}@{','.join(map(str, lags))}")
     lagged = [f"v.x_1:{name}" + (f"@{lag}" if lag else "") for name in transforms for lag in lags]
     assert list(map(str, found)) == lagged
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("x@0..999999999", "the lags 0..999999999 are more than 100,000"),
+        ("x@0..1000000000000", 'cannot read the lags "@0..1000000000000"'),
+        ("x@" + "9" * 5000, "cannot read the lags"),
+        ("x:DF(" + "9" * 5000 + ")", "cannot read the transforms"),
+        ("x@٣", 'cannot read the lags "@٣"'),
+        ("x:DF(٣)", "cannot read the transforms"),
+        ("x@3..1", "the lags 3..1 run backwards"),
+        ("x@-1", 'cannot read the lags "@-1"'),
+        ("x:DF(0)", "a parameter is a whole number of at least 1"),
+        ("x:AVG", "AVG needs the number of rows"),
+        ("x:LOG(2)", "LOG takes no parameter"),
+        ("x:df", "unknown transform df; known: LV DF"),
+        ("1x", "expected variable[:transform,…][@lags]"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_an_entry_that_cannot_be_meant_is_quoted(entry: str, says: str) -> None:
+    assert says in refusal(lambda: parse_items(entry))
+
+
+@pytest.mark.parametrize("season", ["season(1)", "season(0)", "season(999999999)", "season(4;5)", "season(4;3,2)"])
+def test_a_season_that_cannot_be_is_refused_before_it_is_built(folder: Path, season: str) -> None:
+    document = {**PLAIN, "search": {**PLAIN["search"], "forced": [season]}}
+    assert f'[search] forced "{season}"' in refusal(lambda: read(folder, document))

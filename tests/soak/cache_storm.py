@@ -21,7 +21,7 @@ def main() -> int:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache"
-        happened = storm(path, chosen.backend, operations=chosen.operations, each=10_000, seed=chosen.seed)
+        happened = storm(path, chosen.backend, operations=chosen.operations, each=5_000, seed=chosen.seed)
     print(asdict(happened), f"{time.perf_counter() - began:.0f} s")
     return int(happened.wrong > 0 or happened.failures > 0)
 

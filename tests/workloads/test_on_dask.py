@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 from tests.dask_servers import Servers
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT
@@ -16,6 +18,8 @@ from tests.workloads.modelsearch.world import world
 
 from fanwise.cli import main
 from fanwise.workloads import auditscan
+from fanwise.workloads.envelope import generate_grid
+from fanwise.workloads.envelope._generate import write_grid
 
 pytestmark = [pytest.mark.dask, pytest.mark.slow, pytest.mark.faults]
 
@@ -52,7 +56,20 @@ def search(home: Path, *options: str) -> dict[str, bytes]:
     return {name: data for name, data in contents(home / "out").items() if name.endswith(".csv")}
 
 
-@pytest.fixture(params=[ci, scan, search], ids=lambda job: job.__name__)
+def envelope(home: Path, *options: str) -> dict[str, bytes]:
+    write_grid(generate_grid(cells=300, crops=3, countries=4, seed=5), "grid.csv")
+    words = ["run", "grid.csv", "--all", "--by", "country", "--format", "csv", "--no-cache", "-q", "--out", "out"]
+    assert main(["envelope", *words, *options]) == 0
+    return contents(home / "out")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _arrow_listens() -> None:
+    """Arrow makes the pipe by which it hears Ctrl-C once a process; it is no test's own."""
+    pa_csv.read_csv(pa.BufferReader(b"a\n1\n"))
+
+
+@pytest.fixture(params=[ci, scan, search, envelope], ids=lambda job: job.__name__)
 def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A workload, each time in a folder of its own."""
     monkeypatch.setenv("FANWISE_CACHE_DIR", str(tmp_path / "cache"))

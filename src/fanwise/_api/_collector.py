@@ -20,7 +20,7 @@ from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands
 from fanwise.engine._interrupts import NoInterrupts
 from fanwise.engine._scheduler import Scheduler
-from fanwise.errors import BackendError
+from fanwise.errors import BackendError, WorkerLostError
 from fanwise.records import scheduling as s
 from fanwise.records.outcomes import Batch, Failed, Ok, Settled
 from fanwise.typing import Work
@@ -74,6 +74,7 @@ class Collector:
         self._sent: dict[int, Submitted] = {}
         self._wake: Callable[[], None] | None = None
         self._stopping = False
+        self._killing = False
         self._broken: BackendError | None = None
         self._thread = threading.Thread(target=self._collect, name="fanwise-collector", daemon=True)
         self._next_index = 0
@@ -92,10 +93,14 @@ class Collector:
         ------
         BackendError
             If the workers of this executor cannot be started.
+        RuntimeError
+            If they have been killed.
         """
         with self._news:
             if self._broken is not None:
                 raise self._broken
+            if self._killing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
             self._inbox.append(task)
             self._news.notify()
             if self._wake is not None:
@@ -110,6 +115,12 @@ class Collector:
             self._news.notify()
             if self._wake is not None:
                 self._wake()
+
+    def kill(self) -> None:
+        """End at once, and the workers with it: what is waiting is cancelled, what was begun has failed."""
+        with self._news:
+            self._killing = True
+            self.stop()
 
     def _cancel_waiting(self) -> None:
         """Cancel what no worker has, but for as many tasks as there are workers to take them now."""
@@ -130,12 +141,20 @@ class Collector:
             except Exception as error:  # noqa: BLE001  # whatever it is: no future may wait for a thread that has ended
                 self._break(s.Finish("broken", error))
         self._backend.close()
+        if self._killing:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """No worker is left, and none is to come."""
+        for task in self._take_all():
+            if not task.future.cancel() and not task.future.done():
+                task.future.set_exception(WorkerLostError("the workers of this executor were killed"))
 
     def _wait_for_news(self) -> bool:
         with self._news:
             while not self._inbox and not self._stopping:
                 self._news.wait()
-            return bool(self._inbox)
+            return bool(self._inbox) and not self._killing
 
     def _burst(self) -> None:
         """Drive one crew until nothing is left to do for a moment."""
@@ -149,7 +168,7 @@ class Collector:
             self._wake = crew.wake
         try:
             quiet = False
-            while (busy := bool(self._feed(driver) or self._sent)) or not quiet:
+            while not self._killing and ((busy := bool(self._feed(driver) or self._sent)) or not quiet):
                 quiet = not busy
                 driver.turn(None if busy else _LINGER_S)
                 self._settle(driver.settled)
@@ -159,7 +178,7 @@ class Collector:
         finally:
             with self._news:
                 self._wake = None
-            crew.close(kill=False)
+            crew.close(kill=self._killing)
 
     def _config(self) -> SchedulerConfig:
         return SchedulerConfig(self._workers, ordered=False, raise_on_error=False, chunks=ChunkAim(size=1))
@@ -214,12 +233,17 @@ class Collector:
         """No worker can be started: every future that waits fails, and so does every later submit."""
         with self._news:
             self._broken = broken_backend(finish)
-            waiting = [*self._sent.values(), *self._inbox]
-            self._sent.clear()
-            self._inbox.clear()
-        for task in waiting:
+        for task in self._take_all():
             if not task.future.cancelled():
                 task.future.set_exception(self._broken)
+
+    def _take_all(self) -> list[Submitted]:
+        """What no worker will do any more."""
+        with self._news:
+            tasks = [*self._sent.values(), *self._inbox]
+            self._sent.clear()
+            self._inbox.clear()
+        return tasks
 
 
 def show_origin(error: BaseException, traceback: str) -> None:

@@ -116,6 +116,7 @@ class CrewStage:
             chunks=chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
+            lent=not self._places.owned,
         )
 
     def _lookahead(self) -> int:

@@ -91,6 +91,7 @@ class Story:
         self._progress: Guard | None = None
         self._next_item = 0
         self._report: RunReport | None = None
+        self._ended = False
         self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         self._load = load_now()
         self._crew: tuple[str, int] | None = None
@@ -107,6 +108,7 @@ class Story:
     def tell(self, event: RunEvent) -> None:
         """Keep an event, and pass it on to the display."""
         self._early.append(event)
+        self._ended = self._ended or isinstance(event, told.RunEnded)
         if self._progress is not None or len(self._early) > _EARLY:
             self._flush()
 
@@ -156,9 +158,9 @@ class Story:
         ``closing`` says why everything ran here, if it did.
         """
         if self._report is None:
-            if self._telemetry is None:
-                if closing is not None:
-                    self.decide(closing())
+            if self._telemetry is None and closing is not None:
+                self.decide(closing())
+            if not self._ended:  # a closed stream ends without the scheduler
                 self.tell(told.RunEnded(self._at(), ending.reported))
             if self._progress is None and self.watched:
                 self._show()

@@ -61,7 +61,7 @@ class Executor(StandardExecutor):
         Arguments of the initializer.
     max_workers : int, optional
         Another name for ``workers``.
-    backend : {"auto", "process", "thread"} or Backend
+    backend : {"auto", "process", "thread", "serial"} or Backend
         Where tasks run. With ``"auto"`` futures go to worker processes; only `fanwise.map` and its kin plan.
     max_tasks_per_child : int, optional
         A worker that has run this many tasks is replaced.
@@ -234,6 +234,21 @@ class Executor(StandardExecutor):
                 collector.join()
         elif places is not None:
             places.close()
+
+    def kill_workers(self) -> None:
+        """End the workers at once, whatever they are at, and shut down; as in Python 3.14's `ProcessPoolExecutor`.
+
+        Futures that wait are cancelled; those that run get a `WorkerLostError`. Threads cannot be killed: what they are
+        at goes on, unheard.
+        """
+        with self._lock:
+            self._closed = True
+            collector = self._collector
+        if collector is None:
+            self.shutdown()
+        elif os.getpid() == self._pid:
+            collector.kill()
+            collector.join()
 
 
 class _Calls:

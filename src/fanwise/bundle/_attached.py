@@ -169,7 +169,9 @@ def borrow(handle: Handle) -> Bundle:
     """The bundle of a handle, for as long as the caller has it."""
     with TABLE.lock:
         found = TABLE.find(handle.id)
-        return found or _attach(handle.id, _reach(handle), handle.size, handle.name)
+        if found is not None:  # a bundle without entries is false
+            return found
+        return _attach(handle.id, _reach(handle), handle.size, handle.name)
 
 
 def _reach(handle: Handle) -> int:

@@ -108,6 +108,8 @@ class Cache(Inventory):
         self._last_usage = None
         self._compute_s = Mean()
         self.engine = Engine(chosen)
+        disk = self.engine.levels.disk
+        self._backend = disk.backend if disk is not None else "memory"
         tell_after_fork(self)
 
     def __reduce__(self) -> tuple[Callable[[Settings], Cache], tuple[Settings]]:
@@ -383,14 +385,7 @@ class Cache(Inventory):
         self.close()
 
     def __repr__(self) -> str:
-        state = (
-            "closed"
-            if self.closed
-            else self.engine.levels.disk.backend
-            if self.engine.levels.disk is not None
-            else "memory"
-        )
-        return f"<Cache {self.path!r} {state}>"
+        return f"<Cache {self.path!r} {'closed' if self.closed else self._backend}>"
 
     def after_fork(self) -> None:
         """In a child process: begin with empty memory and counters, and open the directory again when it is needed."""

@@ -25,6 +25,7 @@ class Inventory:
     _settings: Settings
     _absorbed: Counters
     _last_usage: Usage | None
+    _backend: str
 
     @property
     def path(self) -> str:
@@ -50,14 +51,13 @@ class Inventory:
             Frozen, with ``to_json()``.
         """
         usage = self._last_usage
-        disk = None if usage is not None else self.engine.levels.disk
         return CacheStats.of(
             self.counters + self._absorbed,
             entries=(usage or self.engine.levels.usage()).entries,
             bytes=(usage or self.engine.levels.usage()).size,
             bytes_memory=0 if usage is not None else self.engine.levels.memory.size,
             path=self.path if self._settings.disk else "",
-            backend=disk.backend if disk is not None else "memory",
+            backend=self._backend,
             schema=SCHEMA,
         )
 

@@ -50,7 +50,7 @@ class Journal:
             if not options.resume or options.force:
                 self.remove()
             elif self.path.exists() and self._settings.exists():
-                _compare(json.loads(self._settings.read_text("utf-8")), settings)
+                _compare(_settings_in(self._settings), settings)
             for folder in (self.path.parent.parent, self.path.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = self.path.with_suffix(f".{os.getpid()}")
@@ -68,6 +68,16 @@ class Journal:
         for file in (*self.path.parent.glob(f"{self.path.name}*"), self._settings):
             with contextlib.suppress(NotADirectoryError):  # a file in the place of the directory: there is no journal
                 file.unlink(missing_ok=True)
+
+
+def _settings_in(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"--resume: {path} is damaged; use --force to start afresh.")
+    return found
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

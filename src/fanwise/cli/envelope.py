@@ -38,6 +38,7 @@ ASKED = ("tiers", "by", "method", "points", "filter", "unit")
 envelope = Commands(
     ("envelope",),
     help="Envelopes of production loss: the most and the least that a disruption of an area can cost.",
+    epilog=epilog("fanwise envelope run grid.parquet --all --by country --out out", "fanwise envelope run --help"),
     no_args_is_help=True,
 )
 

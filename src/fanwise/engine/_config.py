@@ -51,6 +51,8 @@ class SchedulerConfig:
         Most chunks a worker holds (1: nothing is sent in advance).
     max_starts : int or None
         Most workers ever started.
+    lent : bool
+        The workers are lent by somebody who has further use for them: those that bring no gain are left idle.
     """
 
     workers: int
@@ -69,3 +71,4 @@ class SchedulerConfig:
     here_s: float = 0.010
     window: int = 2
     max_starts: int | None = None
+    lent: bool = False

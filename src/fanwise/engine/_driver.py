@@ -89,6 +89,7 @@ class Driver:
         self._memory_at: float | None = None
         self._memory_level = 0
         self._events: deque[s.Event] = deque()
+        self._from_here: list[s.Event] = []
         self._perform: dict[type, Callable[[Any], None]] = {
             s.Draw: self._on_draw,
             s.StartWorkers: lambda command: hands.crew.start(command.count),
@@ -124,7 +125,9 @@ class Driver:
         self._draw_some()
         if self.finish is not None:  # the input ended, and all that it brought is settled
             return
-        for event in self._hands.crew.wait(self._how_long(patience)):
+        happened = self._hands.crew.wait(self._how_long(patience))
+        here, self._from_here = self._from_here, []
+        for event in (*happened, *here):  # workers that are ready come before the next block in this process
             if isinstance(event, s.Printed):
                 self.print_raw(event)
             else:
@@ -136,7 +139,7 @@ class Driver:
         self._hands.replay.write("stdout" if event.fd == 1 else "stderr", event.text)
 
     def _how_long(self, patience: float | None) -> float | None:
-        if self._wanted or self.settled or self._hands.interrupts.count > self._interrupts_seen:
+        if self._wanted or self.settled or self._from_here or self._hands.interrupts.count > self._interrupts_seen:
             return 0.0  # what a draw settled at once is for the consumer, who may be all that goes on
         now = self._hands.clock.now()
         ends = [self._wake_at, self._grace_ends, self._memory_at, self._hands.listener.tick(now)]
@@ -210,7 +213,7 @@ class Driver:
             raise RuntimeError("the scheduler ran an item here in a run that forbids it")
         here.send(s.HERE, command.chunk)
         with self._hands.interrupts.raising():
-            self._events.extend(here.wait(0))
+            self._from_here.extend(here.wait(0))
 
     def _on_send(self, command: s.Send) -> None:
         hands, chunk = self._hands, command.chunk

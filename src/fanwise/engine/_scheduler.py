@@ -498,11 +498,11 @@ class Scheduler:
         return self._regain.alone or roster.hopeless or warming
 
     def _stay_here(self, item: int) -> None:
-        """Workers brought no gain: let them go."""
+        """Workers brought no gain: let them go, or rest."""
         roster, regain = self._roster, self._regain
         facts = {"item": item, "workers": len(roster.alive), "rate": regain.pace_s, "alone": regain.alone_s}
         self._said.append(Decide("fallback.no-gain", facts))
-        for worker in roster.alive.values():
+        for worker in () if self.config.lent else roster.alive.values():
             roster.doomed(worker, "no gain")
             self._said.append(Retire(worker.id))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -70,9 +71,25 @@ def _traces() -> _Traces:
         frozenset(_children()),
         frozenset(f"{thread.name} ({thread.ident})" for thread in threading.enumerate()),
         frozenset(_descriptors()),
-        frozenset(_entries("/dev/shm", "")),  # noqa: S108 - looked at only
+        frozenset(name for name in _entries("/dev/shm", "") if not _is_of_another(name)),  # noqa: S108 - looked at only
         frozenset(_entries(tempfile.gettempdir(), "fanwise")),
     )
+
+
+def _is_of_another(name: str) -> bool:
+    """Whether an entry is named after a live process that does not descend from this one, as libraries name theirs."""
+    pids = [int(part) for part in re.split(r"[-_.]", name) if part.isdecimal()]
+    return any(os.path.isdir(f"/proc/{pid}") and not _is_from_here(pid) for pid in pids)
+
+
+def _is_from_here(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            return False
+    return pid == os.getpid()
 
 
 def _children() -> Iterator[int]:

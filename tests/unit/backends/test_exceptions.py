@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import threading
 from typing import Any
@@ -224,3 +225,14 @@ def test_missing_input_is_explained_once() -> None:
 
 def test_pickled_parts_are_plain() -> None:
     assert pickle.loads(encode(Holds("held")).data)
+
+
+def test_a_library_that_pickles_all_exceptions_for_everybody_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(error: BaseException) -> Any:
+        return type(error), ()
+
+    forgetful.__module__ = "tblib.pickling_support"
+    monkeypatch.setitem(copyreg.dispatch_table, StopIteration, forgetful)
+    back = there_and_back(StopIteration("value"))
+    assert isinstance(back, StopIteration)
+    assert back.value == "value"

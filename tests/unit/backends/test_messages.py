@@ -195,7 +195,7 @@ def test_a_number_of_results_that_have_no_room_is_damage(kind: int, items: int) 
         results.add(Failure(0, ValueError("bad"), 0.5))
     results.heads[0] = struct.pack("<IId", kind, items, 0.5)
     with pytest.raises(ValueError, match=f"{items} results are announced"):
-        decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1)
+        decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1, 2**40)
 
 
 @given(st.binary(max_size=200))

@@ -129,3 +129,17 @@ def test_seeds_are_drawn_anew() -> None:
     reseed()
     assert np.random.random() != first
     assert _state.reseed is reseed
+
+
+def test_the_key_of_a_multiprocessing_family_travels() -> None:
+    from multiprocessing.process import current_process
+
+    before = current_process().authkey
+    try:
+        current_process().authkey = b"ours"
+        taken = State.here()
+        current_process().authkey = b"theirs"
+        taken.apply()
+        assert current_process().authkey == b"ours"
+    finally:
+        current_process().authkey = before

@@ -559,3 +559,23 @@ def test_every_kind_of_class_attribute_counts() -> None:
         assert digest(Everything) != before, name
         setattr(Everything, name, kept)
     assert digest(Everything) == before
+
+
+class Adder:
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+    def __call__(self, x: int) -> int:
+        return x + self.by
+
+
+def test_an_object_that_is_called_counts_by_its_class_and_its_data() -> None:
+    from fanwise.cache import code_digest
+
+    def content(value: Any) -> bytes:
+        return repr(vars(value)).encode()
+
+    assert code_digest(Adder(1), content) == code_digest(Adder(1), content)
+    assert code_digest(Adder(1), content) != code_digest(Adder(2), content)
+    assert code_digest(Adder.__call__, content) != code_digest(Adder(1), content)
+    assert code_digest(len, content) != code_digest(abs, content)

@@ -7,8 +7,10 @@ import json
 import math
 import re
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,6 +104,59 @@ class TestContestants:
         items = Cell(5, 0.0, 2).inputs()
         with contestants.seated(name).open(2) as run:
             assert list(run(Work(0.0, 1), items)) == [Work(0.0, 1)(item) for item in items]
+
+
+class Peer:
+    """Stands for a library that is not installed: runs what it is given here, and notes what is called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            self.called.append(name)
+            return self
+
+        return call
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.called.append("closed")
+
+    def __call__(self, tasks: Any) -> list[Any]:
+        return [task() for task in tasks]
+
+    def delayed(self, fn: Any) -> Any:
+        return lambda item: partial(fn, item)
+
+    def map(self, fn: Any, items: Any, **_: Any) -> list[Any]:
+        return [fn(*item) if self.unpacks else fn(item) for item in items]
+
+    unpacks = False
+
+    def gather(self, results: Any) -> list[Any]:
+        return list(results)
+
+    def remote(self, fn: Any) -> Any:
+        return SimpleNamespace(remote=fn)
+
+    def get(self, results: Any) -> list[Any]:
+        return list(results)
+
+
+@pytest.mark.parametrize(
+    ("name", "closing"), [("joblib", "shutdown"), ("mpire", "closed"), ("dask", "closed"), ("ray", "shutdown")]
+)
+def test_a_peer_is_opened_used_and_closed(name: str, closing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Peer()
+    library.unpacks = name == "mpire"  # which takes a tuple for arguments
+    monkeypatch.setattr(contestants, "import_module", lambda _: library)
+    items = Cell(3, 0.0).inputs()
+    with contestants.seated(name).open(2) as run:
+        assert run(Work(0.0, 1), items) == [Work(0.0, 1)(item) for item in items]
+    assert library.called[-1] == closing
 
 
 class TestRounds:

@@ -393,7 +393,23 @@ def test_what_ran_here_is_heard_like_anything_else() -> None:
     driver, _, _ = driver_of(script, clock=clock, here=here)
     driver.feed(s.Tick(0.0))
     assert here.told == [("send", s.HERE, 0)]
+    driver.turn()
     assert script.names == ["Tick", "Finished", "ChunkFinished"]
+
+
+def test_workers_are_heard_between_two_blocks_that_run_here() -> None:
+    """They become ready while items run here; a run that never looked would do all items here."""
+    clock = FakeClock()
+    here = Diary(clock)
+    chunk = s.Chunk(0, 0, 2)
+    here.events = [[s.Finished(0.0, s.HERE, 0, (Batch(0, [1, 2]),)), s.ChunkFinished(0.0, s.HERE, 0)]]
+    script = Script(Tick=[s.RunHere(chunk)])
+    driver, crew, _ = driver_of(script, clock=clock, here=here)
+    crew.events = [[s.WorkerReady(0.0, 1, 77, "fork")]]
+    driver.feed(s.Tick(0.0))
+    driver.turn(patience=5.0)
+    assert script.names == ["Tick", "WorkerReady", "Finished", "ChunkFinished"]
+    assert clock.now() == 0.0
 
 
 def spoken(index: int) -> tuple[Said, ...]:

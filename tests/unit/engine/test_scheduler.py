@@ -335,9 +335,9 @@ class TestHere:
 
 
 class TestNoGain:
-    def run(self, alone_s: float, chunk_s: float, trial_s: float) -> Talk:
+    def run(self, alone_s: float, chunk_s: float, trial_s: float, **config: bool) -> Talk:
         """Two workers do 12 chunks of 5 items in ``chunk_s`` each pair; then perhaps a trial of ``trial_s`` an item."""
-        talk = Talk(total=1000, item_cost=alone_s, here_allowed=True, chunks=FIVE, here_s=0.005).ready(1, 2)
+        talk = Talk(total=1000, item_cost=alone_s, here_allowed=True, chunks=FIVE, here_s=0.005, **config).ready(1, 2)
         for _ in range(6):
             for worker in (1, 2):
                 talk.now += chunk_s / 2
@@ -367,6 +367,17 @@ class TestNoGain:
         while talk.ending is None:
             talk.finish(HERE)
         assert talk.ending == Finish("done")
+        assert sorted(talk.outcomes) == list(range(1000))
+
+    def test_lent_workers_rest_and_are_there_for_the_next_run(self):
+        talk = self.run(alone_s=0.01, chunk_s=0.2, trial_s=0.01, lent=True)
+        assert [d.code for d in talk.ever(Decide)] == ["fallback.no-gain"]
+        assert not talk.ever(Retire)
+        sent = len(talk.ever(Send))
+        while talk.ending is None:
+            talk.finish(HERE)
+        assert talk.ending == Finish("done")
+        assert len(talk.ever(Send)) == sent
         assert sorted(talk.outcomes) == list(range(1000))
 
     def test_items_that_became_dearer_stay_with_the_workers(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,14 @@ def test_a_child_is_a_leak() -> None:
 def test_an_error_of_the_block_is_not_hidden() -> None:
     with pytest.raises(ValueError, match="the block's own"), leaks():
         raise ValueError("the block's own")
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no shared memory to look at")
+@pytest.mark.parametrize("ours", [True, False])
+def test_shared_memory_of_other_programs_is_their_own(ours: bool) -> None:
+    entry = Path("/dev/shm") / f"probe-{os.getpid() if ours else 1}-x"
+    try:
+        with pytest.raises(AssertionError, match="probe") if ours else nullcontext(), leaks(patience=0):
+            entry.touch()
+    finally:
+        entry.unlink()

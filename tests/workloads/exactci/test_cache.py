@@ -12,8 +12,6 @@ import fanwise
 from fanwise.cli import main
 from fanwise.workloads.exactci import intervals
 
-pytestmark = pytest.mark.skipif("Cache" not in fanwise.__all__, reason="this build has no cache")
-
 TABLES = np.random.default_rng(11).integers(0, 300, (9000, 4))
 
 

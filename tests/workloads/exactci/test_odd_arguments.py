@@ -53,7 +53,7 @@ def test_what_is_no_count_has_its_status_and_is_refused_alone(value: Any, status
         [[1, 2, 3]], [1, 2, 3, 4], [[1, 2, 3, 4], [1, 2, 3]], [[[1], 2, 3, 4]], np.zeros((2, 2, 2)), None, "abc", {"a": 1},
         np.array([[1, 2, 3, 4]], "M8[s]"), [[1j, 2, 3, 4]], iter([[1, 2, 3, 4]]),
     ],
-    ids=lambda tables: str(tables)[:30],
+    ids=lambda tables: type(tables).__name__,
 )  # fmt: skip
 def test_what_is_no_n_by_4_of_numbers_is_a_usage_error(tables: Any) -> None:
     with pytest.raises(UsageError, match="tables "):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from fanwise.backends.process._birth import Initializer
 from fanwise.backends.process._pickling import dumps
 from fanwise.errors import NotPicklableError
 
@@ -64,6 +65,8 @@ def _inside(obj: Any) -> Iterator[tuple[str, Any]]:
         yield from ((".func", obj.func), (".args", obj.args), (".keywords", obj.keywords))
     elif isinstance(obj, types.MethodType):
         yield ".__self__", obj.__self__
+    elif isinstance(obj, Initializer):
+        yield from (("", obj.call), (" arguments", obj.args))
     elif isinstance(obj, types.FunctionType):
         yield from _captured(obj)
     elif isinstance(obj, dict):

@@ -7,6 +7,7 @@ Its ``__cause__`` and ``__context__`` go along, ten deep; the members of a group
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,11 +73,31 @@ def _take_apart(error: BaseException | None, depth: int) -> _Sent | None:
 def _whole(error: BaseException) -> bytes | None:
     """Return the exception's own pickle, if it comes back as the same class with the same arguments."""
     with suppress(Exception):  # a class that cannot do this is taken apart instead
-        data = _flat(error)
+        data = _flat(_Plain(error) if _is_overridden(type(error)) else error)
         back = loads(data)
         if type(back) is type(error) and pickle.dumps(back.args) == pickle.dumps(error.args):
             return data
     return None
+
+
+class _Plain:
+    """An exception that is pickled by its own method."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self.error.__reduce_ex__(5)
+
+
+def _is_overridden(kind: type[BaseException]) -> bool:
+    """Whether tblib, which distributed loads, pickles this class for everybody.
+
+    What it makes of builtin exceptions comes back without their values, and it sends the whole chain of each.
+    """
+    return getattr(copyreg.dispatch_table.get(kind), "__module__", "").partition(".")[0] == "tblib"
 
 
 def _flat(obj: Any) -> bytes:

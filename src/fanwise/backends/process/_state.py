@@ -52,6 +52,7 @@ class State:
     warning_filters: tuple[Any, ...]
     log_levels: tuple[tuple[str, int], ...]
     log_disable: int
+    family_key: bytes = b""  # lets proxies of a `multiprocessing.Manager` connect
 
     @classmethod
     def here(cls) -> State:
@@ -65,6 +66,7 @@ class State:
             tuple(sys.modules["warnings"].filters) if "warnings" in sys.modules else (),
             _log_levels(logging),
             logging.root.manager.disable if logging is not None else 0,
+            _family_key(),
         )
 
     def apply(self) -> None:
@@ -82,6 +84,10 @@ class State:
             import numpy as np
 
             np.seterr(**self.numpy_errors)
+        if self.family_key:
+            from multiprocessing.process import current_process
+
+            current_process().authkey = self.family_key
         self._apply_filters()
         self._apply_log_levels()
 
@@ -97,6 +103,11 @@ class State:
             logging.disable(self.log_disable)
             for name, level in self.log_levels:
                 logging.getLogger(name or None).setLevel(level)
+
+
+def _family_key() -> bytes:
+    process = sys.modules.get("multiprocessing.process")
+    return bytes(process.current_process().authkey) if process is not None else b""
 
 
 def _locale() -> str:

@@ -17,9 +17,10 @@ _NEEDS_ONE = frozenset({"AVG", "DEV"})
 _DEFAULT_STEP = 1
 
 _ENTRY = re.compile(r"(?P<variable>[A-Za-z_][A-Za-z0-9_.]*)(?::(?P<transforms>[^@]*))?(?:@(?P<lags>.*))?")
-_TRANSFORM = re.compile(r"(?P<name>[A-Za-z]+)(?:\((?P<numbers>[0-9,]+)\))?(?:,|$)")
-_LAGS = re.compile(r"(?P<first>\d+)\.\.(?P<last>\d+)|(?P<list>\d+(?:,\d+)*)")
-_SEASON = re.compile(r"season\((?P<period>\d+)(?:;(?P<chosen>\d+(?:,\d+)*))?\)")
+_TRANSFORM = re.compile(r"(?P<name>[A-Za-z]+)(?:\((?P<numbers>[0-9,]{1,99})\))?(?:,|$)")
+_LAGS = re.compile(r"(?P<first>N)\.\.(?P<last>N)|(?P<list>N(?:,N)*)".replace("N", "[0-9]{1,9}"))
+_SEASON = re.compile(r"season\((?P<period>N)(?:;(?P<chosen>N(?:,N)*))?\)".replace("N", "[0-9]{1,9}"))
+MOST = 100_000  # lags of an entry, or parts of a season: what stands for more is a slip of the pen
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -157,6 +158,8 @@ def _lags(entry: str, text: str | None) -> tuple[int, ...]:
     first, last = int(found["first"]), int(found["last"])
     if last < first:
         raise InputError(f'"{entry}": the lags {first}..{last} run backwards')
+    if last - first >= MOST:
+        raise InputError(f'"{entry}": the lags {first}..{last} are more than {MOST:,}')
     return tuple(range(first, last + 1))
 
 
@@ -166,8 +169,8 @@ def parse_season(entry: str) -> Season | None:
     if found is None:
         return None
     period = int(found["period"])
-    if period < 2:
-        raise InputError(f'"{entry}": a season has at least 2 parts')
+    if not 2 <= period <= MOST:
+        raise InputError(f'"{entry}": a season has from 2 to {MOST:,} parts')
     if found["chosen"] is None:
         return Season(period, tuple(range(2, period + 1)))
     chosen = tuple(int(part) for part in found["chosen"].split(","))
