@@ -332,6 +332,10 @@ class Cache(Inventory):
         wrapped: Memoized[..., T] = wrap(self, fn, Options(version=version, lenient=True))
         return wrapped
 
+    def time(self) -> float:
+        """Seconds since 1970 on the clock of this cache, by which entries are dated."""
+        return self.engine.levels.time()
+
     @staticmethod
     def file(path: str | os.PathLike[str]) -> FileContent:
         """A path that counts by what is in the file: pass it instead of the path.

@@ -74,11 +74,6 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.cache, self.max_age)
 
-    def now(self) -> float:
-        """Seconds since 1970 on the cache's clock."""
-        time: float = self.cache.engine.levels.time()
-        return time
-
     def find(self, key: str, curves: int) -> Answer | None:
         """What is stored, whole and not too old; anything else is deleted."""
         before = self.cache.counters.corrupt
@@ -92,7 +87,10 @@ class Store:
         return _nothing(corrupt=1) if kept is None else _nothing(expired=1)
 
     def _is_old(self, entry: Mapping[str, Any]) -> bool:
-        return self.max_age is not None and self.now() - float(json.loads(entry["header"])["created"]) > self.max_age
+        return (
+            self.max_age is not None
+            and self.cache.time() - float(json.loads(entry["header"])["created"]) > self.max_age
+        )
 
     def forget(self, key: str) -> None:
         """Remove an entry, so that it is computed again and replaced."""
@@ -110,7 +108,7 @@ class Store:
 
         def entry() -> dict[str, Any]:
             made.append(compute())
-            return to_entry(made[0], header(self.now()))
+            return to_entry(made[0], header(self.cache.time()))
 
         before = self.cache.counters.corrupt
         value = self._entry(key, entry)
@@ -131,7 +129,7 @@ class Store:
 
     def clear_older(self, seconds: float) -> int:
         """Remove this workload's entries that are older than so many seconds; returns how many."""
-        before = self.now() - seconds
+        before = self.cache.time() - seconds
         old = [info.key for info in self.cache.list(PREFIX) if info.created < before]
         return sum(bool(self.cache.delete(self._key(key))) for key in old)
 
