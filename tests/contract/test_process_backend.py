@@ -147,13 +147,15 @@ class TestWarmWorkers:
         crew.close(kill=False)
         assert value(warm, os.getpid) == pid
 
-    def test_a_worker_that_does_not_stop_is_replaced(self, backend: Callable[..., ProcessBackend]) -> None:
+    def test_a_worker_that_does_not_stop_is_replaced(
+        self, backend: Callable[..., ProcessBackend], tmp_path: Path
+    ) -> None:
         warm = backend(keep_warm=True)
         pid = value(warm, os.getpid)
-        crew = warm.hire(work(time.sleep, [PATIENCE_S]), 1, RealClock())
+        crew = warm.hire(work(linger, [tmp_path / "begun"]), 1, RealClock())
         driver = Driver(crew, 1)
         crew.send(driver.ready()[0], Chunk(1, 0, 1))
-        while not crew.running():
+        while not (tmp_path / "begun").exists():
             crew.wait(0.001)
         crew.close(kill=False)
         assert value(warm, os.getpid) != pid
@@ -165,6 +167,11 @@ class TestWarmWorkers:
         crew.interrupt()
         crew.close(kill=False)
         assert value(warm, lambda: current_task().interrupted) is False  # type: ignore[union-attr]
+
+
+def linger(mark: Path) -> None:
+    mark.touch()
+    time.sleep(PATIENCE_S)
 
 
 class CountsLoads:
