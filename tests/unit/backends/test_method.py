@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.programs import plain_environment
 
 from fanwise.backends.process import _blas, _method
 from fanwise.backends.process._blas import copies_of_openblas, limit_threads, prepare, share
@@ -126,3 +129,22 @@ def test_without_proc_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     _blas._setters.cache_clear()
     assert _blas._setters(0) == []
     _blas._setters.cache_clear()
+
+
+def test_limiting_the_threads_of_a_worker_starts_none() -> None:
+    """Threads that OpenBLAS starts spin before they sleep, next to the first items of the worker."""
+    pytest.importorskip("numpy")
+    code = (
+        "import numpy, os\n"
+        "from fanwise.backends.process._blas import limit_threads, prepare\n"
+        "prepare()\n"
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    limit_threads(1)\n"
+        "    numpy.ones((300, 300)) @ numpy.ones((300, 300))\n"
+        "    os._exit(len(os.listdir('/proc/self/task')))\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    environment = {name: value for name, value in plain_environment().items() if "NUM_THREADS" not in name}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "1\n", ran.stderr

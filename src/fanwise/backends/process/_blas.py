@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 __all__ = ["copies_of_openblas", "limit_threads", "prepare", "share"]
 
@@ -60,8 +61,30 @@ def _setters(_modules: int) -> list[Callable[[int], object]]:
     import ctypes
 
     libraries = [ctypes.CDLL(os.fsdecode(path)) for path in paths]
-    found = (getattr(library, name, None) for library in libraries for name in _SETTERS)
-    return [setter for setter in found if setter is not None]
+    found = ((library, getattr(library, name, None)) for library in libraries for name in _SETTERS)
+    return [_quiet(library, setter) for library, setter in found if setter is not None]
+
+
+def _quiet(library: Any, setter: Callable[[int], object]) -> Callable[[int], object]:
+    """A setter that starts no threads of OpenBLAS.
+
+    A fork ends them in the child. Its setter would start them again, and each new thread spins for 35 ms before it
+    sleeps: as long as a worker is at its first chunks. The number alone is all that the first call of BLAS looks at.
+    """
+    from ctypes import c_int
+
+    try:
+        number, started = c_int.in_dll(library, "blas_cpu_number"), c_int.in_dll(library, "blas_server_avail")
+    except ValueError:  # another library, or a build that hides them
+        return setter
+
+    def set_number(threads: int) -> None:
+        if started.value:
+            setter(threads)
+        else:
+            number.value = threads
+
+    return set_number
 
 
 def _loaded() -> set[bytes]:
