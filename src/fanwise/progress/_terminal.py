@@ -6,7 +6,17 @@ import os
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
-__all__ = ["Painter", "encodable", "in_foreground", "is_terminal", "painter", "size", "speaks_utf8", "unpainted"]
+__all__ = [
+    "Painter",
+    "encodable",
+    "in_foreground",
+    "is_terminal",
+    "painter",
+    "printable",
+    "size",
+    "speaks_utf8",
+    "unpainted",
+]
 
 _COLUMNS, _ROWS = 80, 24
 _ASCII = str.maketrans("·…", "-.")
@@ -76,6 +86,11 @@ def size(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
 
 def _positive(text: str) -> int:
     return int(text) if text.isdecimal() else 0
+
+
+def printable(text: str) -> str:
+    """The text without anything that moves the cursor, colours, or ends the line."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def encodable(text: str, encoding: str | None) -> str:
