@@ -6,9 +6,9 @@ import unicodedata
 from dataclasses import replace
 from itertools import accumulate, takewhile
 
-from fanwise._format import clock, count, notable, percent, plural, rate
+from fanwise._format import clock, count, notable, percent, plural, printable, rate
 from fanwise.progress._tally import Snapshot
-from fanwise.progress._terminal import Painter, encodable, printable, unpainted
+from fanwise.progress._terminal import Painter, encodable, unpainted
 
 __all__ = ["bar_line", "bar_lines", "clipped", "width"]
 

@@ -12,7 +12,6 @@ __all__ = [
     "in_foreground",
     "is_terminal",
     "painter",
-    "printable",
     "size",
     "speaks_utf8",
     "unpainted",
@@ -86,11 +85,6 @@ def size(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
 
 def _positive(text: str) -> int:
     return int(text) if text.isdecimal() else 0
-
-
-def printable(text: str) -> str:
-    """The text without anything that moves the cursor, colours, or ends the line."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def encodable(text: str, encoding: str | None) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fanwise._format import clock, count, duration, notable, percent, plural, rate
+from fanwise._format import clock, count, duration, notable, percent, plural, printable, rate
 from fanwise.progress._tally import Snapshot
-from fanwise.progress._terminal import printable
 
 if TYPE_CHECKING:
     from fanwise.report import RunReport
