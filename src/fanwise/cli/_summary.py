@@ -69,9 +69,8 @@ class Summary:
         if self.report_path is not None:
             common["report"] = os.fspath(self.report_path)
         text = json.dumps(finite(common | dict(self.own)), ensure_ascii=False, allow_nan=False)
-        return text.encode(
-            "utf-8", "backslashreplace"
-        ).decode()  # a name of bytes that are no text: \udce9, as in JSON
+        # A name of bytes that are no text has lone surrogates: they become \udce9, as JSON writes them.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def finite(value: Any) -> Any:
