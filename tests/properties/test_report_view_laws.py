@@ -19,7 +19,7 @@ from fanwise.report import RunReport, as_text, compare
 from fanwise.report._privacy import plain_value, redact
 from fanwise.report._text import headline
 
-FEWER = settings(max_examples=40)
+FEWER = settings(max_examples=25)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
