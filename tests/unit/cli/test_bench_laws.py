@@ -229,7 +229,7 @@ class TestViews:
 
 
 class TestSeat:
-    @settings(max_examples=10)  # garbage is collected before each run
+    @settings(max_examples=4)  # garbage is collected before each run
     @given(st.integers(0, 20), st.integers(0, 30), st.integers(0, 30))
     def test_equal_results_have_equal_digests_whoever_runs_them(self, items: int, there: int, back: int) -> None:
         cell = Cell(items, 0.0, there, back)
