@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from types import TracebackType
 
-__all__ = ["clock", "count", "duration", "message_of", "notable", "percent", "plural", "rate", "size", "traceback_of"]
+__all__ = [
+    "clock",
+    "count",
+    "duration",
+    "message_of",
+    "notable",
+    "percent",
+    "plural",
+    "printable",
+    "rate",
+    "size",
+    "traceback_of",
+]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -77,6 +89,11 @@ def notable(*, cached: int = 0, resumed: int = 0, failed: int = 0, lost: int = 0
     """What is worth saying of a run's items beside their number: ``["41 from cache", "3 failed"]``."""
     said = ((cached, "from cache"), (resumed, "from the journal"), (failed, "failed"), (lost, "lost"))
     return [f"{number:,} {word}" for number, word in said if number]
+
+
+def printable(text: str) -> str:
+    """The text without anything that moves the cursor, colours, or ends the line."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def message_of(error: BaseException) -> str:

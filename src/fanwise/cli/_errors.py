@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -23,6 +24,8 @@ __all__ = ["Exit", "Guard", "MissingExtraError", "ending", "nearest", "require"]
 
 JSON = "fanwise.json"
 """Key in click's ``Context.meta`` that holds True once ``--json`` was read."""
+
+_NO_COMMAND = re.compile(r"No such command (['\"])(.*)\1\.", re.DOTALL)  # click quotes the name as repr does
 
 
 class Exit(IntEnum):
@@ -76,10 +79,10 @@ def _options(context: click.Context | None) -> list[str]:
 def _no_such_command(error: click.UsageError) -> str | None:
     """Message for a command that does not exist, with the nearest one that does."""
     group = error.ctx.command if error.ctx else None
-    words = error.message.split("'")
-    if not error.message.startswith("No such command") or not isinstance(group, click.Group) or error.ctx is None:
+    found = _NO_COMMAND.fullmatch(error.message)
+    if found is None or not isinstance(group, click.Group) or error.ctx is None:
         return None
-    return f"no command {words[1]}." + nearest(words[1], group.list_commands(error.ctx))
+    return f"no command {found[2]}." + nearest(found[2], group.list_commands(error.ctx))
 
 
 def _interrupted(error: BaseException, arguments: Sequence[str]) -> str:
@@ -91,8 +94,14 @@ def _interrupted(error: BaseException, arguments: Sequence[str]) -> str:
     elif run is not None:
         total = len(run.outcomes) + len(run.missing)
         kept = f" {len(run.outcomes):,} of {total:,} items are kept."
-    again = [word for word in arguments if word not in {"--force", "--resume"}] + ["--resume"]
-    return f"Interrupted:{kept} Continue with: fanwise {shlex.join(again)}" if kept else "Interrupted."
+    return f"Interrupted:{kept} Continue with: fanwise {shlex.join(_resuming(arguments))}" if kept else "Interrupted."
+
+
+def _resuming(arguments: Sequence[str]) -> list[str]:
+    """What was typed, with ``--resume``; what follows ``--`` is no option."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options = [word for word in arguments[:end] if word not in {"--force", "--resume"}]
+    return [*options, "--resume", *arguments[end:]]
 
 
 def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Ending:

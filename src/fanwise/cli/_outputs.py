@@ -139,7 +139,7 @@ def replace_text(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it: what has the final name is complete."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # the disk may be gone altogether

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,9 @@ class Summary:
         }
         if self.report_path is not None:
             common["report"] = os.fspath(self.report_path)
-        return json.dumps(finite(common | dict(self.own)), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(common | dict(self.own)), ensure_ascii=False, allow_nan=False)
+        # A name of bytes that are no text has lone surrogates: they become \udce9, as JSON writes them.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def finite(value: Any) -> Any:
@@ -88,5 +91,10 @@ def workers_started(report: RunReport | None) -> int:
 
 
 def print_json(summary: Summary) -> None:
-    """Print the object on stdout."""
-    print(summary.as_json(), flush=True)
+    """Print the object on stdout, in ASCII where stdout has not all its letters."""
+    text = summary.as_json()
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text))
+    print(text, flush=True)

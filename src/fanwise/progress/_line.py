@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import replace
 from itertools import accumulate, takewhile
 
-from fanwise._format import clock, count, notable, percent, plural, rate
+from fanwise._format import clock, count, notable, percent, plural, printable, rate
 from fanwise.progress._tally import Snapshot
 from fanwise.progress._terminal import Painter, encodable, unpainted
 
@@ -33,7 +33,7 @@ def _columns(character: str) -> int:
 
 def clipped(text: str, most: int, *, utf8: bool = True) -> str:
     """The text in at most so many columns, without anything that moves the cursor."""
-    text = "".join(character if character.isprintable() else " " for character in text)
+    text = printable(text)
     if width(text) > most:
         text = _cut(text, most - 1) + "…" if most > 0 else ""
     return encodable(text, "utf-8" if utf8 else "ascii")

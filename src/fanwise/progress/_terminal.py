@@ -6,7 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
-__all__ = ["Painter", "encodable", "in_foreground", "is_terminal", "painter", "size", "speaks_utf8", "unpainted"]
+__all__ = [
+    "Painter",
+    "encodable",
+    "in_foreground",
+    "is_terminal",
+    "painter",
+    "size",
+    "speaks_utf8",
+    "unpainted",
+]
 
 _COLUMNS, _ROWS = 80, 24
 _ASCII = str.maketrans("·…", "-.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fanwise._format import clock, count, duration, notable, percent, plural, rate
+from fanwise._format import clock, count, duration, notable, percent, plural, printable, rate
 from fanwise.progress._tally import Snapshot
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def plain_line(shown: Snapshot) -> str:
         said.append(shown.eta.text if shown.eta.finishing else f"about {shown.eta.text} left")
     if shown.workers:
         said.append(plural(shown.workers, "worker"))
-    return f"{shown.label}: {', '.join(said + notable(failed=shown.failed, lost=shown.lost))}"
+    return f"{printable(shown.label)}: {', '.join(said + notable(failed=shown.failed, lost=shown.lost))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class Closing:
 def closing_line(end: Closing) -> str:
     """``search: 2,000 items in 6.4 s, 312 item/s, 2 workers, 1.93x one process (estimated); 3 failed``."""
     items = plural(end.total, "item")
-    said = f"{end.label}: {count(end.settled)} of {items}" if end.missing else f"{end.label}: {items}"
+    said = f"{printable(end.label)}: "
+    said += f"{count(end.settled)} of {items}" if end.missing else items
     said += f" in {duration(end.wall)}"
     if end.ended != "done":
         said += f" ({_ENDED[end.ended]})"

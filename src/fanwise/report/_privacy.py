@@ -11,6 +11,7 @@ from math import isfinite
 __all__ = ["plain_value", "redact"]
 
 _PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:)[^\s/]+@")
+_PARAMETER = re.compile(r"([?&](?:password|token|secret)=)[^\s&#'\"]+", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4)
@@ -22,7 +23,7 @@ def _home_pattern(home: str) -> re.Pattern[str] | None:
 def redact(text: str) -> str:
     """The text with passwords in URLs as ``***`` and the home directory as ``~``."""
     if "://" in text:
-        text = _PASSWORD.sub(r"\1***@", text)
+        text = _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
     home = _home_pattern(os.path.expanduser("~").rstrip("/"))
     return text if home is None else home.sub("~", text)
 

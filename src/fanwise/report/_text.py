@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fanwise._format import count, duration, notable, plural
+from fanwise._format import count, duration, notable, plural, printable
 from fanwise.report._report import RunReport
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def compare(first: RunReport, second: RunReport) -> str:
         Lines of plain text: a figure, its value in each run, and for times how many times the first the second is.
     """
     both = (first, second)
-    rows = [("", *(report.run.label or "–" for report in both), "ratio")]
+    rows = [("", *(printable(report.run.label) or "–" for report in both), "ratio")]
     rows += [_times(words, *(read(report) for report in both)) for words, read in _SECONDS]
     rows += [(words, *(read(report) for report in both), "") for words, read in _FACTS]
     losses = [{loss.code: loss.seconds for loss in report.losses} for report in both]

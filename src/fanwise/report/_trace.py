@@ -80,6 +80,7 @@ def _slices(span: Span, lane: int) -> Iterator[_Event]:
 
 def _running(spans: list[Span]) -> Iterator[_Event]:
     """How many chunks were running, as a counter of the calling process."""
+    spans = [span for span in spans if span.end_s > span.start_s]  # else its end would come before its start
     changes = sorted([(span.start_s, 1) for span in spans] + [(span.end_s, -1) for span in spans])
     for (at, _), running in zip(changes, accumulate(change for _, change in changes), strict=True):
         yield _event("C", at, 0, "running chunks", args={"chunks": running})

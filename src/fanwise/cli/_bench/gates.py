@@ -26,7 +26,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _UNITS = {"": "1", "s": "1", "ms": "1e-3", "us": "1e-6", "µs": "1e-6", "kB": "1e3", "MB": "1e6"}
 _AXES = {"items": "items", "cost": "cost_s", "payload": "payload_bytes", "result": "result_bytes"}
 _TERM = re.compile(
-    r"(items|cost|payload|result)\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(s|ms|us|µs|kB|MB|)"
+    r"(items|cost|payload|result)\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,2})?)\s*(s|ms|us|µs|kB|MB|)"
 )
 
 
@@ -71,11 +71,13 @@ def read_gates(path: Path) -> list[Gate]:
     for number, each in enumerate(found, 1):
         try:
             gate = Gate(**each)
-            matcher(gate.cells)
+            matcher(str(gate.cells))
         except (TypeError, InputError) as error:
             raise InputError(f"{path}, gate {number}: {error}") from error
         if gate.metric not in _METRICS or not isinstance(gate.max, int | float):
             raise InputError(f"{path}, gate {number}: expected metric = one of {', '.join(_METRICS)} and a number max.")
+        if not isinstance(gate.slack_s, int | float):
+            raise InputError(f"{path}, gate {number}: slack_s is {gate.slack_s!r}; expected a number of seconds.")
         gates.append(gate)
     return gates
 
