@@ -14,7 +14,7 @@ from fanwise._api._planning import Advice, CappedPace, EvenPace
 from fanwise._api._resuming import JournaledFn
 from fanwise._api._scene import Scene
 from fanwise.engine._interrupts import TerminateAsInterrupt, Terminated
-from fanwise.engine._plan import FanOut
+from fanwise.engine._plan import FanOut, Stay
 from fanwise.engine._sentences import Decision, decide
 from fanwise.records.outcomes import Settled
 
@@ -48,8 +48,9 @@ class HereStage:
     def steps(self) -> Iterator[None]:
         """Run block after block; the caller may take results between them."""
         try:
-            while self._advance():
-                yield
+            if self._advice is None or not self._fans_out(self._advice.at_once()):
+                while self._advance():
+                    yield
         except KeyboardInterrupt as error:
             self.ending = _endings.interrupted(15 if isinstance(error, Terminated) else 2)
         finally:
@@ -64,13 +65,8 @@ class HereStage:
         loop, advice = self.loop, self._advice
         if not loop.advance(self._pace):
             return False
-        if advice is not None and not loop.chances:
-            verdict = advice.ask(loop)
-            if isinstance(verdict, FanOut):
-                self.fan_out = verdict
-                for decision in verdict.decisions:
-                    self._scene.story.decide(decision, loop.at)
-                return False
+        if advice is not None and not loop.chances and self._fans_out(advice.ask(loop)):
+            return False
         if loop.busy_s >= self._look_at:
             self._look()
         deadline = self._scene.deadline
@@ -78,6 +74,13 @@ class HereStage:
             self.ending = _endings.deadline_passed(self._scene.options.deadline or 0.0)
             return False
         return True
+
+    def _fans_out(self, verdict: FanOut | Stay) -> bool:
+        if isinstance(verdict, FanOut):
+            self.fan_out = verdict
+            for decision in verdict.decisions:
+                self._scene.story.decide(decision, self.loop.at)
+        return self.fan_out is not None
 
     def _how_it_ended(self) -> Ending:
         loop = self.loop

@@ -27,6 +27,8 @@ __all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "funct
 EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
 
+_WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
+_CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
 _EACH_BYTES = 45_000_000  # a forked worker's own pages, with room (30 MB · 1.5)
 
@@ -102,6 +104,15 @@ class Advice:
         guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
+    def at_once(self) -> FanOut | Stay:
+        """What the plan says before the first item: something only of a function whose cost is known."""
+        if not self.pace.knows or self.pace.verdict() is STAY:
+            return STAY
+        self._facts = self._machine()
+        self.pace.relocate(self._facts)
+        verdict = self.pace.verdict() if self._facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
+        return verdict if isinstance(verdict, FanOut) else STAY
+
     def ask(self, loop: LocalLoop) -> FanOut | Stay:
         """What the plan says now; facts of the machine are measured when it first wants to fan out."""
         verdict = self.pace.verdict()
@@ -159,11 +170,16 @@ class Advice:
         )
 
     def _weigh(self, loop: LocalLoop) -> None:
-        """Pickle the last result (and one item, if items are to be sent): their size is part of the price."""
-        start = perf_counter()
+        """Pickle the last result (and one item, if items are to be sent): their size is part of the price.
+
+        Its time is part of it too, taken the second time and without what any call costs: results travel many at once.
+        """
         result = pickled_size(loop.values[-1]) if loop.values else 0
         item = 0 if self._source.inheritable else pickled_size(self._source.item(loop.at - 1))
-        self.pace.weighed(result, item, perf_counter() - start)
+        start = perf_counter()
+        if loop.values:
+            pickled_size(loop.values[-1])
+        self.pace.weighed(result, item, max(0.0, perf_counter() - start - _CALL_S))
 
 
 def pickled_size(thing: Any) -> int:

@@ -171,6 +171,11 @@ class Pace:
         self._codec = codec_s
 
     @property
+    def knows(self) -> bool:
+        """Whether this function ran before."""
+        return self._remembered is not None
+
+    @property
     def cost_s(self) -> float:
         """Seconds per item: the mean over the last half of the items seen (costs drift).
 

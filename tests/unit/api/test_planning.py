@@ -201,3 +201,27 @@ def test_sizes_count_what_travels_out_of_band() -> None:
 
     assert pickled_size(np.zeros(1000)) >= 8000
     assert pickled_size(lambda: 0) == 0
+
+
+class TestBeforeTheFirstItem:
+    """A function that ran before is known; whether that is enough depends on what a start costs."""
+
+    def asked(self, each: float, **given: Any) -> FanOut | Stay:
+        source = source_of(list(range(100)))
+        first = Advice(abs, source, options(**given), Machine())
+        first.pace.record(1, each)
+        first.learn()
+        return Advice(abs, source, options(**given), Machine()).at_once()
+
+    def test_long_items_start_workers_at_once(self) -> None:
+        verdict = self.asked(0.05)
+        assert isinstance(verdict, FanOut)
+        assert verdict.decisions[0].facts["items_here"] == 0
+
+    @pytest.mark.parametrize("each", [1e-6, 1e-4, 2e-3])
+    def test_short_items_are_looked_at_first(self, each: float) -> None:
+        """What they cost on a busy machine may have been remembered; the first one costs next to nothing."""
+        assert isinstance(self.asked(each), Stay)
+
+    def test_unknown_functions_are_looked_at_first(self) -> None:
+        assert isinstance(Advice(abs, source_of([1] * 100), options(), Machine()).at_once(), Stay)
