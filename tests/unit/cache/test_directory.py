@@ -80,7 +80,7 @@ class TestRefusals:
     @pytest.mark.parametrize("below", ["within", "far/within"])
     def test_a_file_on_the_way_is_said_with_what_to_choose(self, tmp_path: Path, below: str) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(CacheError, match="'label' cannot be made: .*; choose another --cache-dir"):
+        with pytest.raises(CacheError, match=r"'label' cannot be made: .*; choose another --cache-dir"):
             opened(tmp_path / "file" / below)
 
     def test_a_given_path_may_be_a_link_and_a_default_one_may_not(self, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def after_it_waits(work: Callable[[], None], waits: Callable[[], bool]) -> threa
     """Do something once somebody else is known to wait."""
 
     def run() -> None:
-        assert poll(waits, 10.0)
+        tick = threading.Event()  # not a sleep: a test may count those of the waiter
+        while not waits():
+            tick.wait(0.001)
         work()
 
     thread = threading.Thread(target=run)
