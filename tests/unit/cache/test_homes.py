@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -267,9 +266,10 @@ class TestCounters:
         assert told.keys() == {field.name for field in fields(CacheStats)} | {"hits", "hit_rate"}
         assert all(told[field.name] == getattr(stats, field.name) for field in fields(CacheStats))
 
-    @pytest.mark.parametrize(
-        "change", [lambda stats: setattr(stats, "misses", 1), lambda stats: delattr(stats, "misses")]
-    )
-    def test_a_report_cannot_be_changed(self, change: Callable[[CacheStats], None]) -> None:
+    @pytest.mark.parametrize("name", [field.name for field in fields(CacheStats)])
+    def test_a_report_cannot_be_changed(self, name: str) -> None:
+        stats = stats_of(Counters())
         with pytest.raises(AttributeError):
-            change(stats_of(Counters()))
+            setattr(stats, name, 1)
+        with pytest.raises(AttributeError):
+            delattr(stats, name)

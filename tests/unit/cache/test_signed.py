@@ -108,7 +108,9 @@ class TestPickles:
     def test_a_value_that_raises_has_no_pickle(self, error: type[Exception]) -> None:
         assert dump(Raises(error)) is None
 
-    @pytest.mark.parametrize("make", [lambda: lambda: 1, threading.Lock, lambda: (n for n in [1])])
+    @pytest.mark.parametrize(
+        "make", [lambda: lambda: 1, threading.Lock, lambda: (n for n in [1])], ids=["function", "lock", "generator"]
+    )
     def test_what_cannot_be_pickled_has_none(self, make: Callable[[], Any]) -> None:
         assert dump([make()]) is None
 
