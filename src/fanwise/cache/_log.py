@@ -16,7 +16,7 @@ from typing import NamedTuple
 from fanwise.cache._directory import Directory, write_all
 from fanwise.cache._records import HEADER, MAGIC, Record, unpack
 
-__all__ = ["MIB", "Found", "Segments", "aligned", "segment_size"]
+__all__ = ["MIB", "Found", "Segments", "aligned", "is_cut", "segment_size"]
 
 MIB = 1 << 20
 _SHARE = 32
@@ -29,6 +29,11 @@ _CHUNK = MIB
 def segment_size(limit: int) -> int:
     """The size of a segment in whole MiB: another size is a sign that the file was cut."""
     return max(MIB, min(_LARGEST, limit // _SHARE // MIB * MIB))
+
+
+def is_cut(size: int) -> bool:
+    """Whether a segment's file is shorter than it was made."""
+    return not size or size % MIB != 0
 
 
 def aligned(length: int) -> int:
@@ -191,7 +196,7 @@ def _at(data: mmap.mmap, fd: int, at: int, end: int) -> Found:
         if record is not None:
             return Found(at, length, record)
         after = at + aligned(length)
-        if after >= end or data[after : after + 4] in {MAGIC, b"\0\0\0\0"}:
+        if after >= end or data[after : after + 4] == MAGIC or _gap(data, fd, after, end) == (end, True):
             return Found(at, length, None, "check does not agree")
     following, is_hole = _gap(data, fd, at, end)
     return Found(at, following - at, None, "" if is_hole else "no valid record")

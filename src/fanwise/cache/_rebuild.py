@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fanwise.cache._index import Slot
-from fanwise.cache._log import MIB, Found, Segments, aligned
+from fanwise.cache._log import Found, Segments, aligned, is_cut
 from fanwise.cache._records import MUTABLE, TOMBSTONE
 
 __all__ = ["Collected", "collect"]
@@ -39,7 +39,7 @@ def collect(segments: Segments) -> Collected:
                 continue
             used = found.offset + aligned(found.length)
             _apply(live, number, found)
-        if segments.bytes_of(number) % MIB:
+        if is_cut(segments.bytes_of(number)):
             _distrust(live)
         size += used
     return Collected(list(live.values()), numbers[-1] if numbers else 0, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fanwise.cache._blobs import ORPHAN_AGE_S
 from fanwise.cache._index import HEADER_BYTES, SLOT_BYTES, Index, Slot
-from fanwise.cache._log import MIB, Segments
+from fanwise.cache._log import Segments, is_cut
 from fanwise.cache._records import BLOB, blob_of
 from fanwise.cache._reports import Damage, VerifyReport
 from fanwise.cache._store import Store
@@ -85,7 +85,7 @@ def _scan(store: Store, index: Index) -> list[Damage]:
     for number in store.segments.numbers():
         name = Segments.name(number)
         size = store.segments.bytes_of(number)
-        if size % MIB:
+        if is_cut(size):
             damage.append(Damage(name, size, "", "cut off"))
         end = tail.offset if tail is not None and number == tail.segment else None
         damage += [
