@@ -98,7 +98,7 @@ def read_options(**given: Any) -> Options:
     if executor is not None:
         _agree(executor, workers, backend)
     place = backend if executor is None else executor.backend
-    if timeout is not None and place in {"thread", "serial"}:
+    if timeout is not None and place in ("thread", "serial"):
         raise UsageValueError(f'timeout needs backend="process": a thread cannot be killed (backend is {place!r})')
     return Options(
         workers=workers,
@@ -235,7 +235,7 @@ def _agree(executor: Executor, workers: int | None, backend: str | Backend) -> N
         raise UsageValueError(
             f"workers={workers} does not agree with the executor, which has {executor.workers}; leave it out"
         )
-    if backend not in {"auto", executor.backend}:
+    if backend not in ("auto", executor.backend):
         raise UsageValueError(
             f"backend={backend!r} does not agree with the executor's {executor.backend!r}; leave it out"
         )

@@ -10,7 +10,7 @@ from fanwise.errors import FanwiseWarning, UsageValueError
 
 __all__ = ["comm_address", "is_dask_url", "warn_if_open"]
 
-_URL = re.compile(r"^dask(?P<tls>\+tls)?://(?P<host>\[[0-9a-fA-F:]+\]|[^/:@\s]+):(?P<port>\d{1,5})/?$")
+_URL = re.compile(r"^dask(?P<tls>\+tls)?://(?P<host>\[[0-9a-fA-F:]+\]|[^/:@\s\[\]]+):(?P<port>[0-9]{1,5})/?\Z")
 
 
 def is_dask_url(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
@@ -15,6 +16,7 @@ __all__ = ["folder", "has_blob", "open_blob", "store_blob"]
 
 _KEPT_S = 600.0  # after its last use: the next run may want it
 _SHARE = 0.2  # of the disk's free space
+_NOT_OURS = frozenset({errno.ENOENT, errno.ELOOP, errno.EACCES})  # absent, a link, unreadable: of somebody else
 
 
 def folder() -> str:
@@ -47,8 +49,10 @@ def open_blob(digest: bytes, size: int) -> int | None:
     """
     try:
         fd = os.open(_path(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return None
+        raise
     status = os.fstat(fd)
     if status.st_size != size or status.st_uid != os.geteuid() or status.st_mode & 0o222:
         os.close(fd)

@@ -19,7 +19,7 @@ _SYMBOLS = (
     ),
     ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
 )
-_LIBRARY = re.compile(r"(/.*/[^/]*(?:openblas|mkl_rt)[^/]*)$")  # a path may hold blanks
+_LIBRARY = re.compile(r"(/.*/[^/]*(?:openblas|mkl_rt)[^/]*)(?<! \(deleted\))$")  # a path may hold blanks
 
 Pair = tuple[Callable[[], int], Callable[[int], object]]
 
