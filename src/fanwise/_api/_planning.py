@@ -138,8 +138,8 @@ class Advice:
             EXPERIENCE.learn(self._function, memory)
 
     def learn_start(self, workers: int, seconds: float) -> None:
-        """Keep how long workers took to start, for the next plan."""
-        if self._facts is not None:
+        """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
+        if self._facts is not None and EXPERIENCE.note_start() > 1:
             EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds)
 
     def _machine(self) -> Machine:

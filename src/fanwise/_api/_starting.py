@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanwise.engine._driver import Listener
-from fanwise.records.scheduling import Command, Event, StartWorkers, WorkerReady
+from fanwise.records.scheduling import Command, Event, RunHere, StartWorkers, WorkerReady
 
 __all__ = ["StartWatch"]
 
@@ -13,7 +13,8 @@ __all__ = ["StartWatch"]
 class StartWatch:
     """Passes on what it hears, and tells once how many workers were there how many seconds after the run began.
 
-    That is when all of the first burst are ready; if one of them never is, nothing is told.
+    That is when all of the first burst are ready; if one of them never is, nothing is told. Nor is it if items ran here
+    meanwhile: then nobody looked when they became ready.
     """
 
     def __init__(self, listener: Listener, began: float, learn: Callable[[int, float], None]) -> None:
@@ -21,6 +22,7 @@ class StartWatch:
         self._began = began
         self._learn = learn
         self._asked = self._ready = 0
+        self._blind = False
         self.tick = listener.tick
 
     def __repr__(self) -> str:
@@ -31,7 +33,8 @@ class StartWatch:
         self._listener.hear(event, commands)
         if not self._ready:
             self._asked += sum(command.count for command in commands if isinstance(command, StartWorkers))
+        self._blind = self._blind or any(isinstance(command, RunHere) for command in commands)
         if isinstance(event, WorkerReady):
             self._ready += 1
-            if self._ready == self._asked:
+            if self._ready == self._asked and not self._blind:
                 self._learn(self._ready, event.now - self._began)

@@ -153,11 +153,17 @@ class Remembered:
 class Experience:
     """What this process has learned: costs of its machine and of functions it ran. Never written to disk."""
 
-    __slots__ = ("_functions", "costs")
+    __slots__ = ("_functions", "_starts", "costs")
 
     def __init__(self, costs: Costs | None = None) -> None:
         self.costs = costs or Costs()
+        self._starts = 0
         self._functions: dict[Hashable, Remembered] = {}
+
+    def note_start(self) -> int:
+        """Count a start of workers; how many there were."""
+        self._starts += 1
+        return self._starts
 
     def recall(self, function: Hashable) -> Remembered | None:
         """What the function (its code object) cost last time."""
