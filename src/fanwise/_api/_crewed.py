@@ -58,7 +58,6 @@ class CrewStage:
         self._blamed: tuple[Failed | Lost, str] | None = None
         self._driver: Driver | None = None
         self._low = Reorder(terms.first)
-        self._began = 0.0
         options = scene.options
         self._reuse = reuse
         self._work = Work(
@@ -74,7 +73,6 @@ class CrewStage:
     def steps(self) -> Iterator[None]:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
-        self._began = scene.clock.now()
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
         try:
             with SignalInterrupts(scene.policy, crew.wake) as interrupts:
@@ -129,7 +127,7 @@ class CrewStage:
     def _listener(self) -> Listener:
         scene, learn = self._scene, self._terms.learn_start
         listener: Listener = scene.story if self._reuse is None else Counting(scene.story, self._reuse)
-        return listener if learn is None else StartWatch(listener, self._began, learn)
+        return listener if learn is None else StartWatch(listener, learn)
 
     def _hands(self, crew: Crew, interrupts: SignalInterrupts) -> Hands:
         scene = self._scene

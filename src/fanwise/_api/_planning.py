@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Hashable
 from functools import partial
 from time import perf_counter
@@ -27,6 +28,7 @@ __all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "funct
 EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
 
+_NUMPY_S = 0.1  # to import it in a new interpreter
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
 _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
@@ -165,6 +167,7 @@ class Advice:
             server_running=server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,
+            preload_s=_NUMPY_S if "numpy" in sys.modules else 0.0,
             single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",
             why=why,
         )

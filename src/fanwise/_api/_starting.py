@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanwise.engine._driver import Listener
-from fanwise.records.scheduling import Command, Event, RunHere, StartWorkers, WorkerReady
+from fanwise.records.scheduling import Command, Event, StartWorkers, WorkerReady
 
 __all__ = ["StartWatch"]
 
 
 class StartWatch:
-    """Passes on what it hears, and tells once how many workers were there how many seconds after the run began.
+    """Passes on what it hears, and tells once how many workers started and how many seconds the slowest of them took.
 
-    That is when all of the first burst are ready; if one of them never is, nothing is told. Nor is it if items ran here
-    meanwhile: then nobody looked when they became ready.
+    That is when all of the first burst are ready; if one of them never is, nothing is told.
     """
 
-    def __init__(self, listener: Listener, began: float, learn: Callable[[int, float], None]) -> None:
+    def __init__(self, listener: Listener, learn: Callable[[int, float], None]) -> None:
         self._listener = listener
-        self._began = began
         self._learn = learn
         self._asked = self._ready = 0
-        self._blind = False
+        self._slowest = 0.0
         self.tick = listener.tick
 
     def __repr__(self) -> str:
@@ -33,8 +31,8 @@ class StartWatch:
         self._listener.hear(event, commands)
         if not self._ready:
             self._asked += sum(command.count for command in commands if isinstance(command, StartWorkers))
-        self._blind = self._blind or any(isinstance(command, RunHere) for command in commands)
         if isinstance(event, WorkerReady):
             self._ready += 1
-            if self._ready == self._asked and not self._blind:
-                self._learn(self._ready, event.now - self._began)
+            self._slowest = max(self._slowest, event.seconds)
+            if self._ready == self._asked:
+                self._learn(self._ready, self._slowest)

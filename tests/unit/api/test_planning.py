@@ -70,7 +70,7 @@ class TestAdvice:
 
     def test_large_work_fans_out_on_the_cores_there_are(self) -> None:
         machine = Machine(2)
-        verdict, _ = asked(machine, items=200, seconds_each=0.05)
+        verdict, _ = asked(machine, items=200, seconds_each=0.5)
         assert isinstance(verdict, FanOut)
         assert verdict.workers == 2
         assert machine.looks == 1
@@ -85,7 +85,7 @@ class TestAdvice:
         assert isinstance(verdict, Stay)
 
     def test_a_number_of_workers_is_kept(self) -> None:
-        verdict, _ = asked(Machine(8), items=200, seconds_each=0.05, workers=3)
+        verdict, _ = asked(Machine(8), items=200, seconds_each=0.5, workers=3)
         assert isinstance(verdict, FanOut)
         assert verdict.workers == 3
 

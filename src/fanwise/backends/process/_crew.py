@@ -266,7 +266,7 @@ class ProcessCrew:
         if frame.kind == Kind.RETURNED:
             self._on_returned(link, frame.chunk, RETURNED.unpack(frame.payload)[0])
         elif frame.kind == Kind.READY:
-            self._on_ready(link, READY.unpack(frame.payload)[0])
+            self._on_ready(link, *READY.unpack(frame.payload))
         elif frame.kind == Kind.REFUSED:
             self._on_refused(link, frame)
         elif frame.kind == Kind.ATTACH:
@@ -299,10 +299,11 @@ class ProcessCrew:
         if link.in_flight.pop(chunk, None) is not None:
             self._events.append(ChunkReturned(self._clock.now(), link.number, chunk, first))
 
-    def _on_ready(self, link: Link, pid: int) -> None:
+    def _on_ready(self, link: Link, pid: int, since: float) -> None:
         link.pid = pid
         now = self._clock.now()
-        self._events.append(WorkerReady(now, link.number, pid, link.method, now - link.born))
+        ready = since if link.born <= since <= now else now
+        self._events.append(WorkerReady(now, link.number, pid, link.method, ready - link.born))
 
     def _on_refused(self, link: Link, frame: Frame) -> None:
         inline = bool(frame.flags & CUT)

@@ -116,6 +116,10 @@ class Starter:
 
 
 def modules_of(*things: Any) -> tuple[str, ...]:
-    """The modules that must be imported before these can be used; what a fork server may do once for all workers."""
-    found = {getattr(thing, "__module__", None) or type(thing).__module__ for thing in things}
+    """The modules that must be imported before these can be used; what a fork server may do once for all workers.
+
+    NumPy is among them where it is loaded: its error handling is part of the state that a worker takes over.
+    """
+    inner = [getattr(thing, "func", thing) for thing in things]
+    found = {getattr(thing, "__module__", None) or type(thing).__module__ for thing in inner} | {"numpy"}
     return tuple(sorted(name for name in found if name != "__main__" and name in sys.modules))

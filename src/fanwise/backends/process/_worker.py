@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,7 +47,7 @@ UNATTACHED = 4
 """Flag of a refusal: what an item mentions is not here and did not come along."""
 KEPT = 8
 """Functions a worker keeps."""
-READY = struct.Struct("<I")
+READY = struct.Struct("<Id")  # process id, and when: the caller may be at an item and look much later
 # `signal.getsignal` makes enum members of what this returns, and costs 2 µs
 _handler_of = sys.modules["_signal"].getsignal
 _SIGINT, _SIGTERM, _DEFAULT = int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIG_DFL)
@@ -98,7 +99,7 @@ class Worker:
             self._cell.rest()
             self._cell.phase = Phase.READY
             self._runner.note_size()
-            self._channel.send(Kind.READY, [READY.pack(os.getpid())])
+            self._channel.send(Kind.READY, [READY.pack(os.getpid(), time.monotonic())])
             self._serve()
         self._capture.flush()
 
