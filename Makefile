@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-dask test-redis lint types contracts shape docs bench soak dist clean
+.PHONY: help setup demo test test-rest test-all test-dask test-redis lint types contracts shape docs bench soak dist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,9 @@ demo: $(VENV)/.demo  ## run the main jobs on real input, as a loop and with fanw
 
 test: $(VENV)/.all  ## run the tests in parallel, without those marked slow or faults
 	@$(BIN)/python -m tests.run_all
+
+test-rest: $(VENV)/.all  ## run the tests marked slow or faults
+	@$(BIN)/python -m tests.run_all --rest
 
 test-all: $(VENV)/.all  ## run slow tests and faults too, and measure branch coverage
 	@$(BIN)/python -m tests.run_all --all

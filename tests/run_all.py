@@ -1,7 +1,7 @@
 """`make test`: the tests in parallel, then branch coverage of this process and of the workers it started.
 
-By itself it leaves out what is marked `slow` or `faults`; with ``CI`` set, or ``--all``, everything runs and the floor
-of coverage is held.
+By itself it leaves out what is marked `slow` or `faults`; with ``--rest`` it runs just that, with ``--all`` everything,
+and holds the floor of coverage.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ COMPILE = "from fanwise.workloads.exactci._solve import ready; ready('conditiona
 
 
 def main() -> int:
-    """Run pytest; with everything in it, under coverage, and hold the floor."""
+    """Run the chosen tests."""
     os.chdir(ROOT)
     subprocess.run([sys.executable, "-c", COMPILE], check=True)
-    everything = bool(os.environ.get("CI")) or "--all" in sys.argv
-    given = [argument for argument in sys.argv[1:] if argument != "--all"]
+    given = [argument for argument in sys.argv[1:] if argument not in {"--all", "--rest"}]
     pytest = [
         sys.executable,
         "-m",
@@ -34,9 +33,10 @@ def main() -> int:
         "worksteal",
         *given,
     ]
-    if not everything:
-        return subprocess.run([*pytest, "-m", "not slow and not faults and not benchmark"]).returncode
-    return measured([*pytest, "-m", "not benchmark", "--cov"])
+    if "--all" in sys.argv:
+        return measured([*pytest, "-m", "not benchmark", "--cov"])
+    part = "(slow or faults)" if "--rest" in sys.argv else "not slow and not faults"
+    return subprocess.run([*pytest, "-m", f"{part} and not benchmark"]).returncode
 
 
 def measured(pytest: list[str]) -> int:
