@@ -28,7 +28,7 @@ __all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "funct
 EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
 
-_NUMPY_S = 0.1  # to import it in a new interpreter
+_NUMPY_S = 0.15  # to import it in a new interpreter
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
 _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3

@@ -83,7 +83,7 @@ class Costs:
     fork_s: float = 0.3e-3
     fork_each_s: float = 0.12e-3
     fork_mb_s: float = 0.02e-3
-    server_cold_s: float = 25e-3
+    server_cold_s: float = 60e-3
     server_warm_s: float = 4e-3
     spawn_s: float = 100e-3
     warm_s: float = 0.1e-3
