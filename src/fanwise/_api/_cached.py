@@ -11,12 +11,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api._resuming import JournaledSource
-from fanwise._api._source import Drawing, Source
+from fanwise._api._source import Drawing, Overlay, Source
 from fanwise._task import current_task
 from fanwise.backends._execution import generator_of
 from fanwise.engine._driver import Listener
@@ -145,18 +146,16 @@ class Look:
         return self._source.error if self.ended else None
 
 
-class CachedSource:
+class CachedSource(Overlay):
     """A source that looks items up: in blocks for the loop here, and as they are drawn for workers.
 
     A block holds hits only, or one item that must be computed: the clock is read between the two, so that the plan
     never takes the one for the other.
     """
 
-    at_hand = False
-
     def __init__(self, source: Source, fn: CachedFn, hits: list[tuple[int, int]], *, threads: bool = False) -> None:
+        super().__init__(source)
         self.error: BaseException | None = None
-        self._source = source
         self._fn = fn
         self._hits = hits
         self._journaled = isinstance(source, JournaledSource)
@@ -165,18 +164,6 @@ class CachedSource:
         self._hand_end = 0
         self._ended = False
         self._waiting: list[tuple[Any, Any]] = []  # an item behind hits, and how to compute it
-        self._drawn = 0
-
-    def __repr__(self) -> str:
-        return f"<CachedSource over {self._source!r}>"
-
-    @property
-    def total(self) -> int | None:
-        return self._source.total
-
-    @property
-    def inheritable(self) -> bool:
-        return self._source.inheritable
 
     def ends_at(self, index: int) -> bool:
         """Whether there is no item ``index``, as far as the input was read."""
@@ -225,18 +212,11 @@ class CachedSource:
             return item, (False, partial(self._fn, item))
 
     def draw(self, count: int) -> Drawing:
-        first = self._drawn
-        drawing = self._source.draw(count)
-        got, ended = drawing.count, drawing.ended
-        if self._source.at_hand and self.total is not None:
-            got = min(count, self.total - first)
-            ended = first + got >= self.total
-        self._drawn += got
+        first, drawing = self._draw(count)
         if self._fn.memo.bypassing or self._fn.memo.key_s > self._most_s:
-            return Drawing(got, ended, drawing.error, drawing.known)
+            return drawing
         done = {first_of(piece) for piece in drawing.known}
-        cached = tuple(self._recall(first, self._source.take(first, got), done))
-        return Drawing(got, ended, drawing.error, drawing.known, cached)
+        return replace(drawing, cached=tuple(self._recall(first, self._source.take(first, drawing.count), done)))
 
     def _recall(self, first: int, items: Sequence[Any], done: Collection[int]) -> Iterator[Batch]:
         """Hits, neighbours as one batch."""
@@ -262,18 +242,8 @@ class CachedSource:
         if isinstance(self._source, JournaledSource):
             self._source.keep(piece)
 
-    def take(self, first: int, count: int) -> Sequence[Any]:
-        return self._source.take(first, count)
-
-    def release(self, first: int) -> None:
-        self._source.release(first)
-
-    def item(self, index: int) -> Any:
-        return self._source.item(index)
-
     def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
-        self._drawn = first
-        self._source.reclaim(first, [*unused, *(item for item, _ in self._waiting)])
+        super().reclaim(first, [*unused, *(item for item, _ in self._waiting)])
         self._waiting.clear()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fanwise._api._fingerprint import fingerprint
-from fanwise._api._source import Drawing, Handed, Source
+from fanwise._api._source import Drawing, Overlay, Source
 from fanwise._api._story import label_of
 from fanwise._task import current_task
 from fanwise.engine._journal import Header, Journal
@@ -57,38 +58,17 @@ class JournaledFn:
         return resumed
 
 
-class JournaledSource:
+class JournaledSource(Overlay):
     """A source whose draws say which items are finished already; `keep` writes down what workers return."""
 
-    at_hand = False
-
     def __init__(self, source: Source, journal: Journal) -> None:
-        self._source = source
+        super().__init__(source)
         self._journal = journal
-        self._drawn = 0
         self._keys: dict[int, bytes | None] = {}
 
-    def __repr__(self) -> str:
-        return f"<JournaledSource over {self._source!r}>"
-
-    @property
-    def total(self) -> int | None:
-        return self._source.total
-
-    @property
-    def inheritable(self) -> bool:
-        return self._source.inheritable
-
     def draw(self, count: int) -> Drawing:
-        first = self._drawn
-        drawing = self._source.draw(count)
-        got, ended = drawing.count, drawing.ended
-        if self._source.at_hand and self.total is not None:
-            got = min(count, self.total - first)
-            ended = first + got >= self.total
-        self._drawn += got
-        known = self._recall(first, self._source.take(first, got))
-        return Drawing(got, ended, drawing.error, known)
+        first, drawing = self._draw(count)
+        return replace(drawing, known=self._recall(first, self._source.take(first, drawing.count)))
 
     def _recall(self, first: int, items: Sequence[Any]) -> tuple[Settled, ...]:
         known = []
@@ -107,19 +87,3 @@ class JournaledSource:
                 self._journal.keep(index, self._keys.pop(index, None), value)
         elif isinstance(piece, Ok):
             self._journal.keep(piece.index, self._keys.pop(piece.index, None), piece.value)
-
-    def take(self, first: int, count: int) -> Sequence[Any]:
-        return self._source.take(first, count)
-
-    def release(self, first: int) -> None:
-        self._source.release(first)
-
-    def block(self, first: int, size: int) -> tuple[Iterable[Any], Handed]:
-        return self._source.block(first, size)
-
-    def item(self, index: int) -> Any:
-        return self._source.item(index)
-
-    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
-        self._drawn = first
-        self._source.reclaim(first, unused)

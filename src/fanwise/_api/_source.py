@@ -11,13 +11,13 @@ import array
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Protocol, cast
 
 from fanwise.records.outcomes import Settled
 
-__all__ = ["Drawing", "Handed", "IteratorSource", "SequenceSource", "Source", "source_of"]
+__all__ = ["Drawing", "Handed", "IteratorSource", "Overlay", "SequenceSource", "Source", "source_of"]
 
 _BUILT_IN = (list, tuple, range, str, bytes, bytearray, array.array)
 _LOOPS = {(kind.__iter__, kind.__getitem__) for kind in _BUILT_IN}
@@ -210,6 +210,53 @@ def _length(items: Iterable[Any]) -> int | None:
         return len(items) if isinstance(items, Sequence | set | frozenset | dict) else None
     except OverflowError:  # range(10**30)
         return None
+
+
+class Overlay:
+    """A source over another one, for what knows some items before they run: a journal, a cache."""
+
+    at_hand = False
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._drawn = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self._source!r}>"
+
+    @property
+    def total(self) -> int | None:
+        return self._source.total
+
+    @property
+    def inheritable(self) -> bool:
+        return self._source.inheritable
+
+    def block(self, first: int, size: int) -> tuple[Iterable[Any], Handed]:
+        return self._source.block(first, size)
+
+    def take(self, first: int, count: int) -> Sequence[Any]:
+        return self._source.take(first, count)
+
+    def release(self, first: int) -> None:
+        self._source.release(first)
+
+    def item(self, index: int) -> Any:
+        return self._source.item(index)
+
+    def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
+        self._drawn = first
+        self._source.reclaim(first, unused)
+
+    def _draw(self, count: int) -> tuple[int, Drawing]:
+        """The index of the first item, and what the source below brought; a sequence is drawn like an iterator."""
+        first = self._drawn
+        drawing = self._source.draw(count)
+        if self._source.at_hand and self.total is not None:
+            got = min(count, self.total - first)
+            drawing = replace(drawing, count=got, ended=first + got >= self.total)
+        self._drawn += drawing.count
+        return first, drawing
 
 
 def source_of(items: Iterable[Any]) -> Source:
