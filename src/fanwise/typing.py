@@ -131,7 +131,6 @@ class Work:
     capture: bool = True
     isolate: bool = False
     stops: bool = False
-    attachments: Callable[[], Sequence[Attachment]] | None = None
 
 
 class Crew(Protocol):

@@ -101,7 +101,6 @@ class Dispatcher:
         state = self._snapshot()
         if self.number in link.known and state == link.state:
             return
-        link.attach(self._work.attachments() if self._work.attachments else ())
         link.attach(self.parcel.packed.attachments)
         parts = self.parcel.parts(b"" if state == link.state else state)
         link.channel.send(Kind.FUNCTION, parts, chunk=self.number)
