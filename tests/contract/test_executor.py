@@ -164,12 +164,14 @@ class TestShutdown:
 
 class TestWarmWorkers:
     def test_runs_use_the_same_workers_again(self, processes: fanwise.Executor) -> None:
-        first = set(
-            fanwise.map(lambda _: os.getpid(), range(40), executor=processes, backend="auto", chunk_size=1, timeout=30)
-        )
-        second = set(fanwise.map(lambda _: os.getpid(), range(40), executor=processes, chunk_size=1, timeout=30))
-        assert second <= first
-        assert os.getpid() not in first
+        """One run may be over before the second worker has started, so it is five that show no third worker."""
+        seen = {
+            pid
+            for _ in range(5)
+            for pid in fanwise.map(lambda _: os.getpid(), range(40), executor=processes, chunk_size=1, timeout=30)
+        }
+        assert len(seen) <= 2
+        assert os.getpid() not in seen
 
     def test_a_dead_worker_costs_its_own_future(self, processes: fanwise.Executor) -> None:
         before = processes.submit(abs, -1)
