@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -409,7 +409,7 @@ def coverage(
     ready_to_tally()
     if not pays(CHUNK_S * len(blocks), run):
         run["workers"] = 1
-    with _shared(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1))) as ends:
+    with fanwise.freeze(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1)), name="ends") as ends:
         done = fanwise.run(functools.partial(tally_block, ends), blocks, resume=resume, on_error="raise", **run)
     by_method = _by_method(blocks, done.values())
     columns = {
@@ -440,11 +440,6 @@ def _ends(done: Study, methods: Sequence[str], shape: tuple[int, int]) -> dict[s
         values, _ = gather(done.of(method), np.zeros(shape[0] * shape[1], np.uint8))
         ends[f"lower {method}"], ends[f"upper {method}"] = values[0].reshape(shape), values[1].reshape(shape)
     return ends
-
-
-def _shared(arrays: Mapping[str, NDArray[np.float64]]) -> contextlib.AbstractContextManager[Mapping[str, Any]]:
-    """Arrays that every worker reads, for the length of a run."""
-    return contextlib.nullcontext(arrays)
 
 
 def _by_method(
