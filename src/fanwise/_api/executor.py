@@ -117,6 +117,7 @@ class Executor(StandardExecutor):
             "max_tasks_per_child": max_tasks_per_child,
             "isolate": isolate,
         }
+        self._missed_s = 0.0
         self._lock = threading.Lock()
         self._closed = False
         self._places: Backend | None = None
@@ -140,6 +141,32 @@ class Executor(StandardExecutor):
     def idle(self) -> int:
         """How many warm workers wait to be borrowed."""
         return int(getattr(self._places, "idle", 0))
+
+    def warm_up(self) -> None:
+        """Start worker processes now, without waiting for them; else they start when they are first needed.
+
+        Examples
+        --------
+        >>> import fanwise
+        >>> with fanwise.Executor(2) as executor:
+        ...     executor.warm_up()  # they start while the input is read
+        ...     results = fanwise.map(abs, [-1, 2], executor=executor)
+        >>> results
+        [1, 2]
+        """
+        start = getattr(self.places(), "warm_up", None)
+        if start is not None and not self.closed:
+            start(SystemClock())
+
+    def missed(self, seconds: float, price: float) -> None:
+        """Running workers would have saved so many seconds: they are started once what was missed is worth it.
+
+        ``price`` is how many seconds a start keeps its caller.
+        """
+        self._missed_s += seconds
+        if self._missed_s >= price:
+            self._missed_s = 0.0
+            self.warm_up()
 
     def start_method(self) -> str:
         """How its workers are started: ``fork``, ``forkserver``, ``spawn`` or ``thread``."""
