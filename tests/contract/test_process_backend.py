@@ -28,7 +28,7 @@ from fanwise.testing import Kill, Scripted, leaks
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:workers are forked as requested")]
 
-METHODS = ["fork", "forkserver", "spawn"]
+METHODS = ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=METHODS)
