@@ -501,6 +501,15 @@ class TestWarmUp:
                 executor.missed(0.4, price=1.0)
                 assert backend.warmed == expected
 
+    def test_a_run_that_ended_well_is_not_spoilt_by_workers_that_cannot_be_had(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.platform", "win32")
+        with processes() as executor:
+            executor.missed(1.0, price=0.5)
+            with pytest.raises(BackendError, match="Linux"):
+                executor.warm_up()
+
     def test_one_that_is_shut_down_starts_nothing(self) -> None:
         backend = Counting()
         executor = fanwise.Executor(2, backend=backend)

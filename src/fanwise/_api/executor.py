@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ from fanwise._api._collector import Collector, Submitted
 from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
 from fanwise.engine._resources import HostResources, budget
-from fanwise.errors import UsageTypeError, UsageValueError
+from fanwise.errors import BackendError, UsageTypeError, UsageValueError
 from fanwise.typing import InterruptPolicy
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ class Executor(StandardExecutor):
         self._missed_s += seconds
         if self._missed_s >= price:
             self._missed_s = 0.0
-            self.warm_up()
+            with suppress(BackendError):  # the run that missed them has ended well without
+                self.warm_up()
 
     def start_method(self) -> str:
         """How its workers are started: ``fork``, ``forkserver``, ``spawn`` or ``thread``."""
