@@ -155,16 +155,16 @@ class _Server:
         request, fds = _memfd.receive(self._sock, _REQUEST)
         if not request:
             return False
+        *ends, tell = fds
+        if _is_unheard(tell):
+            _close_all(fds)
+            return True
         path, modules = pickle.loads(request)
         sys.path[:] = path
         for name in modules:
             with suppress(Exception):  # the worker will meet and report the same error
                 import_module(name)
         _blas.prepare()
-        *ends, tell = fds
-        if _is_unheard(tell):
-            _close_all(fds)
-            return True
         try:
             pid = os.fork()
         except OSError as error:
