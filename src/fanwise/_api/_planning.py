@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
 from fanwise._api._cached import CachedFn
-from fanwise.backends.process import server_running, start_method
+from fanwise.backends.process import server_running, start_method, start_server
 from fanwise.engine._costs import Experience, Machine
 from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
 from fanwise.engine._resources import HostResources, Resources, budget, is_nested
@@ -110,9 +111,8 @@ class Advice:
         """What the plan says before the first item: something only of a function whose cost is known."""
         if not self.pace.knows or self.pace.verdict() is STAY:
             return STAY
-        self._facts = self._machine()
-        self.pace.relocate(self._facts)
-        verdict = self.pace.verdict() if self._facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
+        facts = self._look()
+        verdict = self.pace.verdict() if facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
         return verdict if isinstance(verdict, FanOut) else STAY
 
     def ask(self, loop: LocalLoop) -> FanOut | Stay:
@@ -121,8 +121,7 @@ class Advice:
         if verdict is STAY:
             return STAY
         if self._facts is None:
-            self._facts = self._machine()
-            self.pace.relocate(self._facts)
+            self._look()
             verdict = self.pace.verdict()
         if verdict is WEIGH:
             self._weigh(loop)
@@ -140,18 +139,33 @@ class Advice:
             EXPERIENCE.learn(self._function, memory)
 
     def invest(self) -> None:
-        """All has run here: tell the executor what it would have saved to have workers running."""
-        executor = self._options.executor
-        if executor is not None and self.pace.missed()[0]:
-            if self._facts is None:
-                self._facts = self._machine()
-                self.pace.relocate(self._facts)
-            executor.missed(*self.pace.missed())
+        """All has run here: workers that would have been of use are started for the next call, once they are worth it.
+
+        Those of an executor, or the fork server, without waiting for them. Both cost too much for any single call.
+        """
+        costs, executor = EXPERIENCE.costs, self._options.executor
+        if not self.pace.missed(costs.warm_s):
+            return
+        facts = self._look()
+        workers = min(facts.workers, self.pace.items)
+        if executor is not None:
+            executor.missed(self.pace.missed(costs.warm_s), costs.away(facts, workers))
+        elif facts.method == "forkserver" and not facts.server_running:
+            missed = self.pace.missed(costs.start(replace(facts, server_running=True), workers))
+            if EXPERIENCE.server.pay(missed, costs.base(facts)):
+                start_server(self._fn)
 
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:
             EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds)
+
+    def _look(self) -> Machine:
+        """Facts of this process, measured once a call; the plan goes by them from now on."""
+        if self._facts is None:
+            self._facts = self._machine()
+            self.pace.relocate(self._facts)
+        return self._facts
 
     def _machine(self) -> Machine:
         """Facts of this process: looking them up takes about half a millisecond."""
