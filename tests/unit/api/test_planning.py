@@ -15,6 +15,7 @@ from fanwise._api._local import LocalLoop
 from fanwise._api._options import Options, read_options
 from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
 from fanwise._api._source import source_of
+from fanwise.backends import process
 from fanwise.engine._costs import Experience
 from fanwise.engine._plan import FanOut, Stay
 from fanwise.engine._resources import Cores, Memory
@@ -236,9 +237,9 @@ class TestInvesting:
     def started(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
         """Functions that a fork server was started for; there is none, and forking is not safe."""
         found: list[object] = []
-        monkeypatch.setattr(_planning, "start_server", found.append)
-        monkeypatch.setattr(_planning, "start_method", lambda wanted: "forkserver")
-        monkeypatch.setattr(_planning, "server_running", lambda: False)
+        monkeypatch.setattr(process, "start_server", found.append)
+        monkeypatch.setattr(process, "start_method", lambda wanted: "forkserver")
+        monkeypatch.setattr(process, "server_running", lambda: False)
         monkeypatch.setattr(_planning, "EXPERIENCE", Experience())
         return found
 
@@ -267,7 +268,7 @@ class TestInvesting:
         assert started == []
 
     def test_one_that_runs_is_not_started_again(self, started: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_planning, "server_running", lambda: True)
+        monkeypatch.setattr(process, "server_running", lambda: True)
         for _ in range(100):
             self.call(Machine(2))
         assert started == []
