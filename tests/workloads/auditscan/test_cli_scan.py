@@ -240,7 +240,7 @@ class TestExitCodes:
         Path("rules.yaml").write_text(RULES + "evil: {regex: '(x+x+)+y'}\n")
         ended = fanwise(*SCAN, "--rule-timeout", "0.2")
         assert ended.code == 3
-        assert "fanwise scan: x.txt: rule 'evil': timeout: took longer than it may in one file\n" in ended.err
+        assert "fanwise scan: x.txt: rule 'evil': timeout: took longer than 0.2 s in one file\n" in ended.err
         run = json.loads(Path("out/run.json").read_text())
         assert run["timeouts"] == [{"rule": "evil", "file": "x.txt", "seconds": 0.2}]
 
