@@ -108,7 +108,7 @@ class TestScan:
         assert (ended.code, ended.err) == (2, "fanwise scan: no rule is called 'x*'\n")
 
     def test_unmet_expectations_are_told(self, fanwise: Fanwise, place: Path) -> None:
-        Path("rules.yaml").write_text("root: {regex: PermitRootLogin yes, expect: no match}")
+        Path("rules.yaml").write_text("root: {regex: PermitRootLogin yes, expect: none}")
         ended = fanwise(*SCAN)
         assert ended.code == 0
         assert "fanwise scan: not as 'root' expects: web1.txt\n" in ended.err
