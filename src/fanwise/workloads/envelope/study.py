@@ -6,10 +6,11 @@ import contextlib
 import functools
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from fanwise.workloads.envelope._crops import Crop, find_crops
 from fanwise.workloads.envelope._grid import Grid, segments_of
 from fanwise.workloads.envelope._question import make_question
 from fanwise.workloads.envelope._scenarios import factors_of, key_of, read_scenarios
-from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns, sum_of
+from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns
 from fanwise.workloads.envelope._sweep import Problem, Sweep
 from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of, envelope
 from fanwise.workloads.envelope.io import Source
@@ -122,7 +123,7 @@ def sweep(
     store = None if cache is None else Store(cache, age)
     result = run_plan(grid, plan, columns, store, recalculate=recalculate, **options)
     seconds = {"compute": time.perf_counter() - began}
-    return replace(result, failed=(*skipped, *result.failed), statistics={**result.statistics, "seconds": seconds})
+    return replace(result, failed=(*skipped, *result.failed), seconds=seconds)
 
 
 def _age(max_age: float | None) -> float | None:
@@ -199,7 +200,6 @@ def run_plan(
         else:
             failed.append(_problem(plan, item, getattr(outcome, "error", None)))
     everything = {i: a for i, a in zip(items, known, strict=True) if a is not None and a.origin == "hit"} | answers
-    looked = [answer for answer in known if answer is not None]
     return Sweep(
         grid=grid,
         plan=plan,
@@ -207,10 +207,7 @@ def run_plan(
         results={(item.scenario, item.crop): everything[item].envelopes for item in items if item in everything},
         failed=tuple(failed),
         report=done.report,
-        statistics={
-            "cache": _counts(looked, list(answers.values()), len(missing), enabled=store is not None),
-            "workers": done.report.workers,
-        },
+        cache=_counts(known, [answers.get(item) for item in items], len(missing), enabled=store is not None),
     )
 
 
@@ -261,15 +258,19 @@ def _recall(items: Sequence[Item], plan: Plan, store: Store | None, *, recalcula
     return [store.find(item.key, plan.curves) for item in items]
 
 
-def _counts(looked: Sequence[Answer], made: Sequence[Answer], misses: int, *, enabled: bool) -> dict[str, Any]:
-    everything = [*looked, *made]
+def _counts(
+    looked: Sequence[Answer | None], made: Sequence[Answer | None], misses: int, *, enabled: bool
+) -> dict[str, Any]:
+    """What was found and what was made of each item; one that was met damaged twice is one damaged entry."""
+    pairs = [[answer for answer in pair if answer is not None] for pair in zip(looked, made, strict=True)]
+    origins = Counter(answer.origin for pair in pairs for answer in pair)
     counts = {
-        "hits": sum(answer.origin == "hit" for answer in looked),
+        "hits": origins["hit"],
         "misses": misses if enabled else 0,
-        "computed": sum(answer.origin == "computed" for answer in made),
-        "waited": sum(answer.origin == "waited" for answer in made),
-        "expired": sum_of(everything, "expired"),
-        "corrupt": sum_of(everything, "corrupt"),
+        "computed": origins["computed"],
+        "waited": origins["waited"],
+        "expired": sum(any(answer.expired for answer in pair) for pair in pairs),
+        "corrupt": sum(any(answer.corrupt for answer in pair) for pair in pairs),
     }
     return {"enabled": enabled, "columns": {"hits": 0, "misses": 0}, "envelopes": counts}
 
@@ -339,22 +340,36 @@ def cache_or_none(path: str | Path | None) -> fanwise.Cache | None:
         return None
 
 
-def read_cached(source: Source, cache: Any) -> tuple[Grid, bool]:
-    """A grid from the cache, or from its files; True if the cache had it."""
+class Reading(NamedTuple):
+    """A grid that was asked for: whether the cache had it, and how many damaged entries were met."""
+
+    grid: Grid
+    found: bool
+    corrupt: int = 0
+
+    def counted(self, cache: Mapping[str, Any]) -> dict[str, Any]:
+        """What a sweep of this grid says of the cache, with the columns in it."""
+        columns = {"hits": int(self.found), "misses": int(cache["enabled"] and not self.found)}
+        damaged = cache["envelopes"]["corrupt"] + self.corrupt
+        return {**cache, "columns": columns, "envelopes": {**cache["envelopes"], "corrupt": damaged}}
+
+
+def read_cached(source: Source, cache: Any) -> Reading:
+    """A grid from the cache, or from its files."""
     if cache is None:
-        return source.grid(), False
+        return Reading(source.grid(), found=False)
     read: list[Grid] = []
 
     def entry() -> dict[str, Any]:
         read.append(source.grid())
         return _pack.to_entry(read[0])
 
-    memo = memo_columns(cache)
+    memo, before = memo_columns(cache), cache.counters.corrupt
     value = memo(source.key(), entry)
     if read:
-        return read[0], False
+        return Reading(read[0], found=False, corrupt=int(cache.counters.corrupt > before))
     grid = _pack.from_entry(value)
     if grid is not None:
-        return grid, True
+        return Reading(grid, found=True)
     memo.forget(source.key(), None)
-    return source.grid(), False
+    return Reading(source.grid(), found=False, corrupt=1)
