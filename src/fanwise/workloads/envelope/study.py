@@ -30,6 +30,8 @@ from fanwise.workloads.envelope.io import Source
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fanwise.report import RunReport
+
 __all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
 
 PAYS_S = 6.0
@@ -185,7 +187,9 @@ def run_plan(
     items = _items(plan, columns)
     known = _recall(items, plan, store, recalculate=recalculate)
     missing = [item for item, answer in zip(items, known, strict=True) if answer is None or answer.origin == "miss"]
-    if not pays(plan.cost_s(missing), options) and _many(options.get("workers")):
+    cost_s = plan.cost_s(missing)
+    small = not pays(cost_s, options) and _many(options.get("workers"))
+    if small:
         options["workers"] = 1
     with _bundles() as freeze:
         done = fanwise.run(
@@ -206,7 +210,7 @@ def run_plan(
         columns=columns,
         results={(item.scenario, item.crop): everything[item].envelopes for item in items if item in everything},
         failed=tuple(failed),
-        report=done.report,
+        report=_small(done.report, cost_s) if small else done.report,
         cache=_counts(known, [answers.get(item) for item in items], len(missing), enabled=store is not None),
     )
 
@@ -215,6 +219,18 @@ def pays(seconds: float, options: Mapping[str, Any]) -> bool:
     """True unless the work is too small for workers, and none were asked for by kind."""
     asked = options.get("executor") is not None or options.get("backend", "auto") != "auto"
     return asked or seconds >= PAYS_S
+
+
+def _small(report: RunReport, cost_s: float) -> RunReport:
+    """A report that gives the reason of `pays`, once somebody reads it, in place of the one worker it was run with."""
+
+    def told() -> RunReport:
+        first, *others = report.plan.decisions
+        text = f"Ran in this process: about {cost_s:.1f} s of work; workers pay from {PAYS_S:g} s on."
+        decision = replace(first, code="serial.too-small", text=text)
+        return replace(report, plan=replace(report.plan, decisions=(decision, *others)))
+
+    return type(report).when_read(told)
 
 
 def _many(workers: Any) -> bool:
