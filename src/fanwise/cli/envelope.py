@@ -131,7 +131,7 @@ def _check(options: RunOptions, own: dict[str, Any]) -> Extras:
     make_question(own["tiers"], own["method"], own["points"], own["filter"], own["unit"])
     check_free(own["out"], overwrite=options.force)
     there = next(place for place in (own["out"], *own["out"].absolute().parents) if place.exists())
-    check_writable(options.report, options.trace, there / f".fanwise.{os.getpid()}")
+    check_writable(options.report, options.trace, there / f".fanwise.{os.getpid()}", folder=own["out"])
     own["kcal_table"] = {} if own["kcal"] is None else read_kcal(own["kcal"])
     return Extras(
         thresholds=() if own["thresholds"] is None else read_thresholds(own["thresholds"]),

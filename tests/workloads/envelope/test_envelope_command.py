@@ -414,6 +414,17 @@ class TestShow:
         assert "holds no results" in run("show", "empty").err
 
 
+class TestReport:
+    def test_may_stand_in_the_folder_that_the_run_makes(self, run: Run) -> None:
+        assert run("run", "grid.csv", "--crop", "wheat", "--out", "new", "--report", "new/r.html").code == 0
+        assert Path("new/r.html").read_text().startswith("<!doctype html>")
+        assert Path("new/curves.parquet").exists()
+
+    def test_needs_a_folder_that_is_there_or_will_be(self, run: Run) -> None:
+        ended = run("run", "grid.csv", "--crop", "wheat", "--out", "new", "--report", "new/deep/r.html")
+        assert (ended.code, Path("new").exists()) == (2, False)
+
+
 class TestDiff:
     def test_what_changed(self, run: Run) -> None:
         run("run", "grid.csv", "--all", "--out", "a")
