@@ -371,21 +371,30 @@ class Reading(NamedTuple):
 
 
 def read_cached(source: Source, cache: Any) -> Reading:
-    """A grid from the cache, or from its files."""
+    """A grid from the cache, or from its files.
+
+    Each crop is an entry of its own, stored before the one that names them: a cache takes no entry larger than a quarter
+    of itself, and 800,000 cells of 42 crops are 0.5 GB.
+    """
     if cache is None:
         return Reading(source.grid(), found=False)
-    read: list[Grid] = []
+    key, read = source.key(), list[Grid]()
 
     def entry() -> dict[str, Any]:
         read.append(source.grid())
+        for code, pair in read[0].columns.items():
+            memo(f"{key} {code}", functools.partial(_pack.to_part, pair))
         return _pack.to_entry(read[0])
 
     memo, before = memo_columns(cache), cache.counters.corrupt
-    value = memo(source.key(), entry)
-    if read:
-        return Reading(read[0], found=False, corrupt=int(cache.counters.corrupt > before))
-    grid = _pack.from_entry(value)
-    if grid is not None:
-        return Reading(grid, found=True)
-    memo.forget(source.key(), None)
-    return Reading(source.grid(), found=False, corrupt=1)
+    value = memo(key, entry)
+    unfit = False
+    if not read:
+        parts = [memo.lookup(f"{key} {code}", None) for code in _pack.crops_of(value)]
+        grid = _pack.from_entry(value, [part for _, part in parts])
+        if grid is not None:
+            return Reading(grid, found=True)
+        unfit = all(found for found, _ in parts)  # else one was evicted, or its damage is counted
+        memo.forget(key, None)
+        memo(key, entry)
+    return Reading(read[0], found=False, corrupt=int(unfit or cache.counters.corrupt > before))
