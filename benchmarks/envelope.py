@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import resource
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -20,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import fanwise
+from benchmarks._envelope_sizes import study
 from benchmarks._rounds import Figure, interleaved
 from fanwise.cli import main as command
 from fanwise.workloads import envelope
-from fanwise.workloads.envelope import study
+from fanwise.workloads.envelope import study as sweeps
 from fanwise.workloads.envelope._task import Item, envelopes_of
 
 ASKED: dict[str, Any] = {"by": "country", "method": "step", "points": "compact", "progress": "none"}
@@ -73,9 +72,9 @@ def over_the_kernel(quick: bool) -> Iterator[Row]:
     grid = envelope.generate_grid(cells=20_000 if quick else 100_000, crops=4, countries=50, seed=1)
     question = (("comprehensive", "commercial"), "step", "compact", "standard", "kcal")
     asked = {"crops": "all", "question": question, "where": ("country", None, None), "scenarios": None}
-    plan, columns, _ = study.make_plan(grid, keyed=False, **asked)
+    plan, columns, _ = sweeps.make_plan(grid, keyed=False, **asked)
     kernel = lambda: [envelopes_of(plan, columns, Item(0, crop)) for crop in range(4)]  # noqa: E731 - a contestant
-    with tempfile.TemporaryDirectory() as folder, study.open_cache(folder) as cache:
+    with tempfile.TemporaryDirectory() as folder, sweeps.open_cache(folder) as cache:
         turn = itertools.count(1)
 
         def misses() -> None:
@@ -84,7 +83,7 @@ def over_the_kernel(quick: bool) -> Iterator[Row]:
             envelope.sweep(other, workers=1, cache=cache, **ASKED)
 
         off = partial(envelope.sweep, grid, workers=1, **ASKED)
-        best = interleaved({"kernel": kernel, "off": off, "misses": misses}, 5)
+        best = interleaved({"kernel": kernel, "off": off, "misses": misses}, 15)
     yield "switches off: (sweep - 0.3 ms) / kernel loop", (best["off"] - 3e-4) / best["kernel"], "<= 1.02"
     yield "a cache that only misses / kernel loop", best["misses"] / best["kernel"], "<= 1.15"
 
@@ -107,7 +106,7 @@ def warm(quick: bool) -> Iterator[Row]:
         best = {"cold": float("inf"), "warm": float("inf")}
         for turn, name in enumerate(("fill", "cold", "warm", "cold", "warm")):
             grid = envelope.Grid.from_arrays(**again)
-            with study.open_cache(folder) as cache:
+            with sweeps.open_cache(folder) as cache:
                 began = perf_counter()
                 envelope.sweep(grid, workers=1, cache=None if name == "cold" else cache, **ASKED)
                 if turn:
@@ -132,24 +131,6 @@ def commands(quick: bool) -> Iterator[Row]:
     yield "the command on CSV: first run / everything warm", seconds[0] / min(seconds[1:]), ">= 3"
 
 
-def scaling() -> Iterator[str]:
-    """Seconds and peak memory over sizes, tiers, workers and states of the cache."""
-    tiers = ["comprehensive", *(f"t{k}:{k * 10}-100" for k in range(1, 8))]
-    yield "cells      tiers workers cache  seconds  peak MB"
-    for cells, count in itertools.product((10**3, 10**4, 10**5, 10**6), (1, 2, 8)):
-        grid = envelope.generate_grid(cells=cells, crops=4, countries=min(cells, 100), seed=1)
-        with tempfile.TemporaryDirectory() as folder, fanwise.Cache(folder, memory=0) as cache:
-            for workers, state in itertools.product((1, 2), ("off", "cold", "warm")):
-                if state == "cold":
-                    cache.clear()
-                began = perf_counter()
-                options = ASKED | {"tiers": tiers[:count], "workers": workers}
-                envelope.sweep(grid, cache=None if state == "off" else cache, **options)
-                seconds = perf_counter() - began
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                yield f"{cells:<10,} {count:<5} {workers:<7} {state:<6} {seconds:<8.4f} {peak:.0f}"
-
-
 def measure(quick: bool) -> Iterator[Row]:
     for part in (over_the_kernel, two_workers, commands, warm, against_the_plain_loop):
         yield from part(quick)
@@ -168,8 +149,8 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("FANWISE_PROGRESS", "none")
     if given.scaling:
-        for line in scaling():
-            print(line, flush=True)
+        for row in study():
+            print(*(f"{name} {value}" for name, value in row.items()), sep="  ", flush=True)
         return
     for what, value, goal in measure(given.quick):
         print(f"{what:<75} {value:>10,.2f}  {goal}", flush=True)

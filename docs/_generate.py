@@ -17,6 +17,7 @@ import click
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs" / "_measured" / "engine.json"
 SCALE = ROOT / "docs" / "_measured" / "scale.json"
+ENVELOPE = ROOT / "docs" / "_measured" / "envelope.json"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
@@ -210,6 +211,50 @@ def scale_picture(scale: dict[str, Any]) -> str:
     return "".join(parts) + "</svg>\n"
 
 
+def envelope_table(rows: list[dict[str, Any]]) -> str:
+    """Seconds of sweeps over sizes: one process with the cache off, cold and warm; two, and as many as pay, without."""
+    by = {(row["cells"], row["tiers"], row["workers"], row["cache"]): row for row in rows}
+    lines = [
+        "| cells | tiers | no cache | cold cache | warm cache | 2 workers | as many as pay | peak memory, one process |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for cells, tiers in dict.fromkeys((row["cells"], row["tiers"]) for row in rows):
+        columns = ((1, "off"), (1, "cold"), (1, "warm"), (2, "off"), (None, "off"))
+        times = " | ".join(seconds(by[cells, tiers, *column]["seconds"]) for column in columns)
+        lines.append(f"| {cells:,} | {tiers} | {times} | {by[cells, tiers, 1, 'off']['peak_mb']:,} MB |")
+    return "\n".join(lines) + "\n"
+
+
+def envelope_picture(rows: list[dict[str, Any]]) -> str:
+    """Seconds over cells, both logarithmic: two tiers in one process, with the cache off, cold and warm."""
+    parts = [
+        (
+            '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 720 320" font-family="sans-serif" font-size="13">'
+            "<title>Seconds of a sweep over the cells of its grid</title>"
+            '<rect width="720" height="320" fill="#ffffff"/>'
+            '<text x="310" y="312" text-anchor="middle" fill="#59636e">cells, of 4 crops in 100 countries</text>'
+        )
+    ]
+    for power in range(3, 7):
+        x = 60 + 166 * (power - 3)
+        parts.append(f'<text x="{x}" y="292" text-anchor="middle" fill="#59636e">{10**power:,}</text>')
+    for power in range(-3, 2):
+        y = 272 - 62 * (power + 3)
+        parts.append(
+            f'<line x1="60" y1="{y}" x2="558" y2="{y}" stroke="#d0d7de"/>'
+            f'<text x="52" y="{y + 4}" text-anchor="end" fill="#59636e">{seconds(10.0**power)}</text>'
+        )
+    for state, colour in (("off", "#1f6feb"), ("cold", "#9a6700"), ("warm", "#1a7f37")):
+        mine = [row for row in rows if (row["tiers"], row["workers"], row["cache"]) == (2, 1, state)]
+        at = [(60 + 166 * (math.log10(r["cells"]) - 3), 272 - 62 * (math.log10(r["seconds"]) + 3)) for r in mine]
+        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        parts.append(
+            f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<text x="572" y="{at[-1][1] + (14 if state == "cold" else 0):.1f}" fill="{colour}">cache {state}</text>'
+        )
+    return "".join(parts) + "</svg>\n"
+
+
 def between(path: Path, text: str) -> str:
     """A page with the part between its markers replaced."""
     head, rest = path.read_text("utf-8").split(BEGIN)
@@ -222,6 +267,8 @@ def generated() -> dict[Path, str]:
     measured = json.loads(MEASURED.read_text("utf-8"))
     scale = json.loads(SCALE.read_text("utf-8"))
     page = ROOT / "docs" / "explanation" / "scale.md"
+    sweeps = json.loads(ENVELOPE.read_text("utf-8"))
+    sizes = ROOT / "docs" / "explanation" / "envelopes-by-size.md"
     return {
         ROOT / "docs" / "reference" / "cli.md": cli_reference(),
         ROOT / "docs" / "reference" / "report.md": report_reference(),
@@ -230,6 +277,8 @@ def generated() -> dict[Path, str]:
         ROOT / "README.md": between(ROOT / "README.md", readme_table(measured)),
         page: between(page, scale_table(scale)),
         ROOT / "docs" / "scale.svg": scale_picture(scale),
+        sizes: between(sizes, envelope_table(sweeps)),
+        ROOT / "docs" / "envelope.svg": envelope_picture(sweeps),
     }
 
 

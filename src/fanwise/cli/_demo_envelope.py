@@ -1,13 +1,20 @@
-"""The demo's envelopes: a made-up grid of 12 crops in 120 countries, as a plain loop over crops and through fanwise."""
+"""The demo's envelopes: a made-up grid of 12 crops in 120 countries, as a plain loop over crops and through fanwise.
+
+The job alone also shows the four ways beside each other: neither cache nor workers, one of them, both.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from fanwise.cli._demo_jobs import DemoJob
-from fanwise.workloads.envelope import generate_grid
+from fanwise.cli._demo_jobs import DemoJob, Way
+from fanwise.workloads.envelope import Grid, Sweep, generate_grid, sweep
 from fanwise.workloads.envelope._task import Item, envelopes_of
-from fanwise.workloads.envelope.study import make_plan, run_plan
+from fanwise.workloads.envelope.study import make_plan, open_cache, run_plan
 
 if TYPE_CHECKING:
     from fanwise.report import RunReport
@@ -15,6 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["job"]
 
 CELLS, CROPS, COUNTRIES = 60_000, 12, 120
+SWITCHES = {
+    "neither": (False, False),
+    "cache only": (True, False),
+    "parallel only": (False, True),
+    "both": (True, True),
+}
 
 
 def job() -> DemoJob:
@@ -33,6 +46,33 @@ def job() -> DemoJob:
         done = run_plan(grid, plan, columns, None)
         if done.report is None:
             raise RuntimeError("a sweep has a report")
-        return b"".join(done.results[0, crop].values.tobytes() for crop in range(len(plan.crops))), done.report
+        return output(done), done.report
 
-    return DemoJob("envelope", CELLS * CROPS, "cells of a grid, two tiers, 121 segments", loop, fanned)
+    what = "cells of a grid, two tiers, 121 segments"
+    return DemoJob("envelope", CELLS * CROPS, what, loop, fanned, lambda: ways(grid))
+
+
+def output(done: Sweep) -> bytes:
+    """Every bound at every point."""
+    return b"".join(done.results[0, crop].values.tobytes() for crop in range(len(done.crops)))
+
+
+def ways(grid: Grid) -> Iterator[Way]:
+    """Each way a first and a repeated time. A new grid object each time, so that digests of its bytes are part of it."""
+    for name, (caching, parallel) in SWITCHES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            for run in ("first", "repeated"):
+                began = perf_counter()
+                done = _swept(replace(grid), folder if caching else None, parallel=parallel)
+                seconds = perf_counter() - began
+                hits = done.cache["envelopes"]["hits"]
+                yield Way(name, run, seconds, hits, output(done), done.report.reason if done.report else "")
+
+
+def _swept(grid: Grid, folder: str | None, *, parallel: bool) -> Sweep:
+    asked: dict[str, Any] = {"by": "country", "method": "step", "points": "compact", "progress": "none"}
+    asked["workers"] = None if parallel else 1
+    if folder is None:
+        return sweep(grid, **asked)
+    with open_cache(folder) as cache:
+        return sweep(grid, cache=cache, **asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fanwise.report import RunReport
 
-__all__ = ["JOBS", "DemoJob", "Measured", "load", "measure"]
+__all__ = ["JOBS", "DemoJob", "Measured", "Way", "load", "measure"]
 
 JOBS = {
     "ci": "fanwise.cli._demo_ci",
@@ -21,6 +21,18 @@ JOBS = {
     "envelope": "fanwise.cli._demo_envelope",
 }
 """Jobs by name, in the order in which they run; each module has a function ``job``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One more way to do a job, once: what was switched on, how long it took, what the cache had, why it ran so."""
+
+    name: str
+    run: str
+    seconds: float
+    hits: int
+    output: bytes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,8 @@ class DemoJob:
         How many inputs, as a person counts them.
     what : str
         What they are, in a few words.
+    ways : callable or None
+        Runs the job in more ways, which are shown when this job alone is asked for.
     """
 
     name: str
@@ -40,6 +54,7 @@ class DemoJob:
     what: str
     loop: Callable[[], bytes]
     fanwise: Callable[[], tuple[bytes, RunReport]]
+    ways: Callable[[], Iterator[Way]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,13 @@ def _check_suffix(path: str, suffixes: Sequence[str]) -> None:
         raise UsageError(f"{path} has no known suffix; expected one of {', '.join(suffixes)}.")
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Find out before any work that a file cannot be written; what exists is left alone."""
+def check_writable(*paths: Path | None, folder: Path | None = None) -> None:
+    """Find out before any work that a file cannot be written; what exists is left alone.
+
+    ``folder`` is one that the command makes for its results: a file in it may be asked for before it is there.
+    """
     for path in paths:
-        if path is not None:
+        if path is not None and (path.parent.exists() or folder is None or path.parent.resolve() != folder.resolve()):
             known = path.exists()
             open(path, "ab").close()
             if not known:
@@ -78,12 +81,12 @@ def check_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -
             taken.add(path.resolve())
 
 
-def check_reports(options: RunOptions, *others: Path | None) -> None:
+def check_reports(options: RunOptions, *others: Path | None, folder: Path | None = None) -> None:
     """Find out before any work that ``--report`` or ``--trace`` cannot be written, or would overwrite another file."""
     page = options.report
     files = (page, None if page is None else page.with_suffix(".json"), options.trace)
     check_apart(others, files)
-    check_writable(*files)
+    check_writable(*files, folder=folder)
 
 
 @contextlib.contextmanager

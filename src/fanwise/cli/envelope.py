@@ -28,6 +28,7 @@ from fanwise.errors import FanwiseWarning, UsageError
 if TYPE_CHECKING:
     from fanwise.workloads.envelope import Grid, Sweep
     from fanwise.workloads.envelope._job import Done, Extras
+    from fanwise.workloads.envelope.study import Reading
 
 __all__ = ["envelope", "run"]
 
@@ -130,7 +131,7 @@ def _check(options: RunOptions, own: dict[str, Any]) -> Extras:
     make_question(own["tiers"], own["method"], own["points"], own["filter"], own["unit"])
     check_free(own["out"], overwrite=options.force)
     there = next(place for place in (own["out"], *own["out"].absolute().parents) if place.exists())
-    check_writable(options.report, options.trace, there / f".fanwise.{os.getpid()}")
+    check_writable(options.report, options.trace, there / f".fanwise.{os.getpid()}", folder=own["out"])
     own["kcal_table"] = {} if own["kcal"] is None else read_kcal(own["kcal"])
     return Extras(
         thresholds=() if own["thresholds"] is None else read_thresholds(own["thresholds"]),
@@ -170,10 +171,12 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
     journal = journal_of(options.cache_dir, "envelope", own["out"])
     with _cache(options) as cache:
         with terminable():
-            grid, columns = _read(options, own, cache)
+            reading = _read(options, own, cache)
         read = time.perf_counter()
         kept = journal.begin(_settings(own), options)
+        grid = reading.grid.with_kcal(own["kcal_table"])
         result = _sweep(grid, own, cache, places | {"progress": options.bar("envelope")}, journal if kept else None)
+        result = replace(result, cache=reading.counted(result.cache))
     computed = time.perf_counter()
     with terminable():
         done = conclude(result, extras, places | {"progress": "none"})
@@ -188,7 +191,7 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
     code = Exit.PARTIAL if problems or (own["strict"] and done.empty) else Exit.DONE
     _say(done, problems, options)
     outputs = [Output(path, rows) for path, rows in files]
-    told = _told(own, columns, done)
+    told = _told(own, done)
     summary = Summary("envelope run", code, outputs, result.report, options.report, ended - began, problems, told)
     _replace(own["out"] / "run.json", summary.as_json() + "\n")
     if options.json:
@@ -196,18 +199,17 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
     return code
 
 
-def _read(options: RunOptions, own: dict[str, Any], cache: Any) -> tuple[Grid, dict[str, int]]:
+def _read(options: RunOptions, own: dict[str, Any], cache: Any) -> Reading:
     """The grid, and how the cache of its columns was used."""
     from fanwise.workloads.envelope.io import source_of, warn
     from fanwise.workloads.envelope.study import read_cached
 
     files = own["production"], own["harvest"], own["technology"], own["encoding"]
-    grid, found = read_cached(source_of(own["inputs"], *files, strict=own["strict"]), cache)
-    warn(grid)
-    for text in grid.notes.bad[:SHOWN]:
+    reading = read_cached(source_of(own["inputs"], *files, strict=own["strict"]), cache)
+    warn(reading.grid)
+    for text in reading.grid.notes.bad[:SHOWN]:
         options.note(f"fanwise envelope: dropped: {text}.")
-    counts = {"hits": int(found), "misses": int(cache is not None and not found)}
-    return grid.with_kcal(own["kcal_table"]), counts
+    return reading
 
 
 def _settings(own: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,10 +255,9 @@ def _problems(result: Sweep) -> list[tuple[str, str]]:
     ]
 
 
-def _told(own: Mapping[str, Any], columns: Mapping[str, int], done: Done) -> dict[str, Any]:
+def _told(own: Mapping[str, Any], done: Done) -> dict[str, Any]:
     """The workload's own fields."""
     inputs = [*own["inputs"], *(own[role] for role in ("harvest", "production") if own[role] is not None)]
-    cache = {**done.result.statistics["cache"], "columns": dict(columns)}
     return {
         "workload": "envelope",
         "version": __version__,
@@ -264,7 +265,7 @@ def _told(own: Mapping[str, Any], columns: Mapping[str, int], done: Done) -> dic
         **done.facts(),
         "workers": workers_started(done.result.report),
         "seconds": {name: round(value, 6) for name, value in done.seconds.items()},
-        "cache": cache,
+        "cache": done.result.cache,
     }
 
 
@@ -272,9 +273,10 @@ def _say(done: Done, problems: list[tuple[str, str]], options: RunOptions) -> No
     """Name what went wrong; say in one line what was done."""
     for _, message in problems:
         print(f"fanwise envelope: {message}.", file=sys.stderr)
-    counts = done.result.statistics["cache"]["envelopes"]
+    counts = done.result.cache["envelopes"]
     if counts["corrupt"]:
-        options.note(f"fanwise envelope: {counts['corrupt']} damaged entries of the cache were computed again.")
+        entries = "entry of the cache was" if counts["corrupt"] == 1 else "entries of the cache were"
+        options.note(f"fanwise envelope: {counts['corrupt']} damaged {entries} computed again.")
     told = done.facts()
     cached = f", {counts['hits']} of {counts['hits'] + counts['misses']} from the cache" if counts["hits"] else ""
     empty = f", {done.empty} empty" if done.empty else ""

@@ -73,7 +73,8 @@ def scan(options: RunOptions, **own: Any) -> int:
         options.note(f"fanwise scan: {warning}")
     if own["out"] is None:
         raise UsageError("no --out; give a folder for the results.")
-    check_reports(options, *map(Path, (*own["paths"], own["rules"])), own["out"] / "run.json")
+    others = *map(Path, (*own["paths"], own["rules"])), own["out"] / "run.json"
+    check_reports(options, *others, folder=own["out"])
     return _Scan(options, own, rules, formats, began).run()
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import fanwise
 from fanwise.cli import main
-from fanwise.cli._demo_jobs import JOBS, DemoJob, Measured, measure
+from fanwise.cli._demo_envelope import SWITCHES, output, ways
+from fanwise.cli._demo_jobs import JOBS, DemoJob, Measured, Way, measure
 from fanwise.cli._page import bars, page
+from fanwise.cli.demo import compared
+from fanwise.workloads.envelope import generate_grid, sweep
 
 
 def job(*, same: bool = True) -> DemoJob:
@@ -44,6 +49,26 @@ def test_bars_are_drawn_to_scale() -> None:
     assert 'width="360.0"' in text
     assert 'width="180.0"' in text
     assert "<title>" in text
+
+
+def test_more_ways_stand_beside_the_plain_loop() -> None:
+    made = [Way("neither", "first", 0.5, 0, b"12", "one"), Way("both", "repeated", 0.25, 7, b"13", "two")]
+    say = io.StringIO()
+    told = compared(measure(replace(job(), ways=lambda: iter(made))), say)
+    assert [(way["way"], way["hits"], way["identical"]) for way in told] == [("neither", 0, True), ("both", 7, False)]
+    head, first, second = say.getvalue().splitlines()
+    assert head.split() == ["way", "run", "seconds", "loop", "/", "it", "hits", "identical", "why"]
+    assert first.endswith("yes        one")
+    assert second.endswith("NO         two")
+
+
+def test_the_four_ways_of_envelopes_are_one_answer() -> None:
+    grid = generate_grid(cells=60, crops=2, countries=3, seed=1)
+    found = list(ways(grid))
+    plain = sweep(grid, by="country", method="step", points="compact", progress="none")
+    assert [(way.name, way.run) for way in found] == [(name, run) for name in SWITCHES for run in ("first", "repeated")]
+    assert {way.output for way in found} == {output(plain)}
+    assert [way.hits for way in found] == [0, 0, 0, 2, 0, 0, 0, 2]
 
 
 @pytest.fixture

@@ -55,6 +55,10 @@ class TestReports:
         assert "cannot write gone/r.html" in capsys.readouterr().err
         assert not Path("out").exists()
 
+    def test_a_report_may_stand_in_the_folder_that_the_scan_makes(self, place: Path) -> None:
+        assert run("scan", "audit", "--rules", "rules.yaml", "--out", "new", "-p", "1", "--report", "new/r.html") == 0
+        assert {path.name for path in Path("new").glob("r.*")} == {"r.html", "r.json"}
+
     def test_the_summary_counts_files_as_items(self, place: Path, capsys: Any) -> None:
         assert run(*SCAN, "-p", "1", "--json") == 0
         told = json.loads(capsys.readouterr().out)

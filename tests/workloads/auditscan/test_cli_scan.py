@@ -108,7 +108,7 @@ class TestScan:
         assert (ended.code, ended.err) == (2, "fanwise scan: no rule is called 'x*'\n")
 
     def test_unmet_expectations_are_told(self, fanwise: Fanwise, place: Path) -> None:
-        Path("rules.yaml").write_text("root: {regex: PermitRootLogin yes, expect: no match}")
+        Path("rules.yaml").write_text("root: {regex: PermitRootLogin yes, expect: none}")
         ended = fanwise(*SCAN)
         assert ended.code == 0
         assert "fanwise scan: not as 'root' expects: web1.txt\n" in ended.err
@@ -240,7 +240,7 @@ class TestExitCodes:
         Path("rules.yaml").write_text(RULES + "evil: {regex: '(x+x+)+y'}\n")
         ended = fanwise(*SCAN, "--rule-timeout", "0.2")
         assert ended.code == 3
-        assert "fanwise scan: x.txt: rule 'evil': timeout: took longer than it may in one file\n" in ended.err
+        assert "fanwise scan: x.txt: rule 'evil': timeout: took longer than 0.2 s in one file\n" in ended.err
         run = json.loads(Path("out/run.json").read_text())
         assert run["timeouts"] == [{"rule": "evil", "file": "x.txt", "seconds": 0.2}]
 

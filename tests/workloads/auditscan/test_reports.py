@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanwise.workloads.auditscan import FileResult, Match, Rule, RuleHits, ScanResult
-from fanwise.workloads.auditscan._reports import as_expected, counts, rule_ids
+from fanwise.workloads.auditscan._checks import as_expected, verdict
+from fanwise.workloads.auditscan._reports import counts, rule_ids
 from fanwise.workloads.auditscan._writing import Writer, all_names
 
 from .made import LINUX, WINDOWS, hits, result, several
@@ -240,18 +241,47 @@ class TestRunJson:
         assert run["timing"]["workers"] == 1
 
     def test_says_where_an_expectation_is_not_met(self) -> None:
-        none, some = (Rule(name, "x", expect=expect) for name, expect in (("none", "no match"), ("some", "match")))
+        none, some = (Rule(name, "x", expect=expect) for name, expect in (("none", "none"), ("some", "some")))
         missing = Match(1, "NO RESULTS FOUND", None, missing=True)
         files = [
             FileResult("good.txt", system=LINUX, hits=(hits(none, missing), hits(some, "a"))),
             FileResult("bad.txt", system=LINUX, hits=(hits(none, "a"), hits(some, missing))),
         ]
         run = json.loads(written(several(files, (none, some)))["run.json"])
-        assert [(r["expect"], r["unmet"]) for r in run["rules"]] == [("no match", ["bad.txt"]), ("match", ["bad.txt"])]
+        assert [(r["expect"], r["unmet"]) for r in run["rules"]] == [("none", ["bad.txt"]), ("some", ["bad.txt"])]
 
     def test_a_rule_that_did_not_end_meets_no_expectation(self) -> None:
-        assert not as_expected(RuleHits(Rule("r", "x", expect="no match"), (), "timeout"))
+        assert not as_expected(RuleHits(Rule("r", "x", expect="none"), (), "timeout"))
         assert as_expected(RuleHits(Rule("r", "x"), ()))
+
+    @pytest.mark.parametrize(
+        ("expect", "missing", "kind"),
+        [
+            (None, False, "fail"), (None, True, "open"), ("none", False, "fail"), ("none", True, "pass"),
+            ("some", False, "pass"), ("some", True, "fail"),
+        ],
+    )  # fmt: skip
+    def test_a_result_passes_if_it_is_what_a_healthy_system_shows(
+        self, expect: str | None, missing: bool, kind: str
+    ) -> None:
+        assert verdict(Rule("r", "x", expect=expect), missing=missing) == kind
+
+    def test_sarif_has_a_failure_for_each_check_that_is_not_met(self) -> None:
+        none = Rule("none", "x", expect="none", severity="error")
+        some = Rule("some", "x", expect="some")
+        files = [
+            FileResult("good.txt", system=LINUX, hits=(hits(none), hits(some, "a"))),
+            FileResult("bad.txt", system=LINUX, hits=(hits(none, "b"), hits(some))),
+        ]
+        [run] = json.loads(written(several(files, (none, some)), "sarif")["results.sarif"])["runs"]
+        found = [(r["ruleId"], r["kind"], r["level"], r["message"]["text"]) for r in run["results"]]
+        assert found == [
+            ("none", "fail", "error", "b"),
+            ("some", "pass", "none", "a"),
+            ("some", "fail", "warning", "NO RESULTS FOUND"),
+        ]
+        levels = [rule["defaultConfiguration"]["level"] for rule in run["tool"]["driver"]["rules"]]
+        assert levels == ["error", "warning"]
 
 
 def test_partial_results_have_names_of_their_own() -> None:

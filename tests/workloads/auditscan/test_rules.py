@@ -34,7 +34,7 @@ def test_a_rule_with_every_key(load) -> None:
           merge_fields: [{source_columns: [name, uid], dest_column: who}]
           sys_filter: [{attr: OS_Family, comp: IN, value: [Linux, Darwin]}]
           severity: warning
-          expect: no match
+          expect: none
     """)
     [rule] = rules.rules
     assert (rule.name, rule.sheet, rule.comment, rule.topic) == ("accounts", "01 Accounts", "One row each.", "Users")
@@ -43,7 +43,7 @@ def test_a_rule_with_every_key(load) -> None:
     assert rule.field_list == ("name", "uid")
     assert rule.merge_fields == (MergeField(("name", "uid"), "who"),)
     assert rule.sys_filter == (SysFilter("os_family", "in", ("Linux", "Darwin")),)
-    assert (rule.severity, rule.expect) == ("warning", "no match")
+    assert (rule.severity, rule.expect) == ("warning", "none")
     assert (rule.source, rule.line) == ("main.yaml", 2)
     assert rules.warnings == ()
 
@@ -244,7 +244,7 @@ class TestProblems:
                 "{regex: abc, severity: fatal}",
                 "main.yaml:1: rule 'ssh': 'severity' is 'fatal'; expected note, warning or error",
             ),
-            ("{regex: abc, expect: maybe}", "main.yaml:1: rule 'ssh': 'expect' is 'maybe'; expected match or no match"),
+            ("{regex: abc, expect: maybe}", "main.yaml:1: rule 'ssh': 'expect' is 'maybe'; expected none or some"),
         ],
     )
     def test_in_a_rule(self, problems, rule: str, expected: str) -> None:

@@ -50,7 +50,7 @@ KEYS: dict[str, st.SearchStrategy[Any]] = {
     "show_missing": st.booleans(),
     "sys_filter": st.lists(CONDITION, max_size=2) | ANYTHING,
     "severity": st.sampled_from(["note", "error", "loud"]),
-    "expect": st.sampled_from(["match", "no match", "maybe"]),
+    "expect": st.sampled_from(["some", "none", "maybe"]),
     "colour": SCALARS,
 }
 RULE = st.fixed_dictionaries({}, optional=KEYS)

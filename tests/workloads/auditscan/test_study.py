@@ -389,4 +389,4 @@ class TestService:
         output = io.StringIO()
         with ScanService(progress="none", output=output) as service:
             service.search([tmp_path], RuleSet((Rule("evil", "(x+x+)+y"),)), rule_timeout=0.1, workers=1)
-        assert output.getvalue() == "a.txt: rule 'evil': timeout: took longer than it may in one file\n"
+        assert output.getvalue() == "a.txt: rule 'evil': timeout: took longer than 0.1 s in one file\n"

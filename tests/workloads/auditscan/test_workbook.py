@@ -216,6 +216,30 @@ class TestFamilies:
         assert list(workbooks(self.scan())) == ["Linux", "Windows"]
 
 
+class TestFindings:
+    def test_have_a_row_for_each_check_of_each_system_of_the_family(self) -> None:
+        none = Rule("none", "x", expect="none", severity="error", comment="No root.", sheet="Findings")
+        some = Rule("some", "x", expect="some")
+        plain = Rule("plain", "x")
+        files = [
+            FileResult("web1.txt", system=LINUX, hits=(hits(none, "a", "b"), hits(some), hits(plain, "c"))),
+            FileResult("dc1.txt", system=WINDOWS, hits=(hits(none), RuleHits(some, (), "timeout", "slow"))),
+        ]
+        scan = several(files, (none, some, plain))
+        book = opened(scan)
+        assert book.sheetnames == ["Summary", "Systems Summary", "Findings", "Findings (2)", "plain", "some"]
+        assert rows(book["Findings"], 1, 7) == [
+            ["Findings (2 of 2 checks)", *[None] * 6],
+            ["Rule", "Severity", "Expected", "Result", "System Name", "Matches", "Comment"],
+            ["none", "error", "none", "FAIL", "web1", 2, "No root."],
+            ["some", "warning", "some", "FAIL", "web1", 0, ""],
+        ]
+        assert [row[3] for row in rows(opened(scan, "Windows")["Findings"], 3, 7)] == ["pass", "timeout"]
+
+    def test_are_no_sheet_where_no_rule_is_a_check(self) -> None:
+        assert "Findings" not in opened(result(hits(SSH, "a"))).sheetnames
+
+
 class TestNotices:
     def test_tell_what_is_not_in_the_other_sheets(self) -> None:
         slow = RuleHits(SSH, (), "timeout", "took longer than it may")

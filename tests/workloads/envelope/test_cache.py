@@ -21,7 +21,7 @@ from fanwise.testing import FakeClock
 from fanwise.workloads.envelope import Grid, Sweep, study, sweep
 from fanwise.workloads.envelope._digests import digest_of
 from fanwise.workloads.envelope._envelopes import from_entry, to_entry
-from fanwise.workloads.envelope._store import PREFIX, Store, key_text
+from fanwise.workloads.envelope._store import PREFIX, Store, key_text, memo_columns
 from fanwise.workloads.envelope.io import source_of
 
 QUIET: dict[str, Any] = {"progress": "none", "workers": 1}
@@ -138,11 +138,11 @@ def change(rng: random.Random, columns: dict[str, Any], options: dict[str, Any])
 
 @pytest.mark.slow
 def test_no_change_is_answered_with_an_old_result(cache: fanwise.Cache) -> None:
-    """Four hundred changes of one value or one option each, every answer compared with a run without a cache."""
+    """A thousand changes of one value or one option each, every answer compared with a run without a cache."""
     rng = random.Random(5)
     columns, options = small_columns(), {"by": "country", "points": "spaced:5"}
     hits = 0
-    for _ in range(400):
+    for _ in range(1000):
         change(rng, columns, options)
         if options.get("countries") and "Utopia" not in columns["country"]:
             options["countries"] = None
@@ -366,8 +366,8 @@ def test_two_processes_at_once_compute_an_entry_once(tmp_path: Path) -> None:
 class TestColumns:
     def test_files_are_read_once(self, write: Write, cache: fanwise.Cache) -> None:
         path = write("g.csv", "cell,country,WHEA_H,WHEA_P", "1,A,2,3", "2,B,-1,3")
-        first, hit = study.read_cached(source_of([path]), cache)
-        again, hit_again = study.read_cached(source_of([path]), cache)
+        first, hit, _ = study.read_cached(source_of([path]), cache)
+        again, hit_again, _ = study.read_cached(source_of([path]), cache)
         assert (hit, hit_again) == (False, True)
         assert first.digest("WHEA") == again.digest("WHEA")
         assert (first.notes, first.dropped, first.kcal_per_g) == (again.notes, again.dropped, again.kcal_per_g)
@@ -380,7 +380,7 @@ class TestColumns:
         stamp = os.stat(path)
         write("g.csv", rows[0], "1,A,2,4")
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-        grid, hit = study.read_cached(source_of([path]), cache)
+        grid, hit, _ = study.read_cached(source_of([path]), cache)
         assert not hit
         assert grid.columns["WHEA"][1].tolist() == [3.0 + 1.0]
 
@@ -397,11 +397,41 @@ class TestColumns:
 
     def test_an_entry_that_does_not_fit_is_read_again(self, write: Write, cache: fanwise.Cache) -> None:
         source = source_of([write("g.csv", "cell,country,WHEA_H,WHEA_P", "1,A,2,3")])
-        from fanwise.workloads.envelope._store import memo_columns
-
         memo_columns(cache)(source.key(), lambda: {"header": "{}"})
-        grid, hit = study.read_cached(source, cache)
-        assert (grid.n_cells, hit) == (1, False)
+        reading = study.read_cached(source, cache)
+        assert (reading.grid.n_cells, reading.found, reading.corrupt) == (1, False, 1)
+
+    def test_damaged_ones_are_read_again_and_counted(self, tmp_path: Path, write: Write) -> None:
+        source = source_of([write("g.csv", "cell,country,WHEA_H,WHEA_P", *(f"{n},A,2,3" for n in range(9000)))])
+        with study.open_cache(tmp_path / "cache") as cache:
+            study.read_cached(source, cache)
+        for blob in (tmp_path / "cache" / "v1" / "blobs").rglob("*"):
+            if blob.is_file():
+                blob.write_bytes(blob.read_bytes()[::-1])
+        with study.open_cache(tmp_path / "cache") as cache:
+            reading = study.read_cached(source, cache)
+            assert (reading.grid.n_cells, reading.found, reading.corrupt) == (9000, False, 1)
+            told = reading.counted(sweep(reading.grid, cache=cache, **QUIET).cache)
+        assert told["columns"] == {"hits": 0, "misses": 1}
+        assert told["envelopes"]["corrupt"] == 1
+
+    def test_a_crop_that_was_evicted_is_read_again_and_kept(self, write: Write, cache: fanwise.Cache) -> None:
+        rows = "cell,country,WHEA_H,WHEA_P,MAIZ_H,MAIZ_P", "1,A,2,3,4,5"
+        source = source_of([write("g.csv", *rows)])
+        first = study.read_cached(source, cache).grid
+        memo_columns(cache).forget(f"{source.key()} MAIZ", None)
+        again = study.read_cached(source, cache)
+        assert (again.found, again.corrupt) == (False, 0)
+        assert study.read_cached(source, cache).found
+        assert again.grid.digest("MAIZ") == first.digest("MAIZ")
+
+    def test_no_entry_holds_more_than_a_crop(self, tmp_path: Path, write: Write) -> None:
+        crops = ["WHEA", "MAIZ", "RICE", "BARL", "SOYB", "CASS"]
+        head = ",".join(["cell", "country", *(f"{crop}_{kind}" for crop in crops for kind in "HP")])
+        source = source_of([write("g.csv", head, *(f"{n},A{',2.5' * 12}" for n in range(2000)))])
+        with fanwise.Cache(tmp_path / "c", memory=0, disk="600kB") as small:
+            assert not study.read_cached(source, small).found
+            assert study.read_cached(source, small).found
 
     def test_without_a_cache_files_are_read(self, write: Write) -> None:
         path = write("g.csv", "cell,country,WHEA_H,WHEA_P", "1,A,2,3")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -413,10 +414,24 @@ class TestShow:
         assert "holds no results" in run("show", "empty").err
 
 
+class TestReport:
+    def test_may_stand_in_the_folder_that_the_run_makes(self, run: Run) -> None:
+        assert run("run", "grid.csv", "--crop", "wheat", "--out", "new", "--report", "new/r.html").code == 0
+        assert Path("new/r.html").read_text().startswith("<!doctype html>")
+        assert Path("new/curves.parquet").exists()
+
+    def test_needs_a_folder_that_is_there_or_will_be(self, run: Run) -> None:
+        ended = run("run", "grid.csv", "--crop", "wheat", "--out", "new", "--report", "new/deep/r.html")
+        assert (ended.code, Path("new").exists()) == (2, False)
+
+
 class TestDiff:
     def test_what_changed(self, run: Run) -> None:
         run("run", "grid.csv", "--all", "--out", "a")
-        run("run", "grid.csv", "--crop", "wheat", "--crop", "rice", "--filter", "none", "--out", "b")
+        grid = read_grid("grid.csv")
+        area, production = grid.columns["WHEA"]
+        write_grid(replace(grid, columns={**grid.columns, "WHEA": (area, 2 * production)}), "grid.csv")
+        run("run", "grid.csv", "--crop", "wheat", "--crop", "rice", "--out", "b")
         ended = run("diff", "a", "b")
         assert ended.code == 0
         assert "0 added · 2 removed · 2 changed · 2 unchanged" in ended.out

@@ -393,17 +393,21 @@ class TestGrid:
 
 class TestEntries:
     def test_a_grid_survives_the_cache(self, small: Grid) -> None:
-        entry = _pack.to_entry(small)
-        again = _pack.from_entry({k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()})
+        entry = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in _pack.to_entry(small).items()}
+        assert _pack.crops_of(entry) == list(small.crops)
+        again = _pack.from_entry(entry, [{"columns": list(map(np.array, pair))} for pair in small.columns.values()])
         assert again is not None
         assert same(small, again)
         assert again.dropped == small.dropped
 
     def test_what_does_not_fit_is_no_grid(self, small: Grid) -> None:
-        entry = _pack.to_entry(small)
-        assert _pack.from_entry({"header": "{}"}) is None
-        assert _pack.from_entry(entry | {"cell": entry["cell"][1:]}) is None
-        assert _pack.from_entry(entry | {"columns": entry["columns"][1:]}) is None
+        entry, parts = _pack.to_entry(small), [_pack.to_part(pair) for pair in small.columns.values()]
+        assert _pack.from_entry({"header": "{}"}, parts) is None
+        assert _pack.crops_of({"header": "{}"}) == []
+        assert _pack.from_entry(entry | {"cell": entry["cell"][1:]}, parts) is None
+        assert _pack.from_entry(entry, parts[1:]) is None
+        assert _pack.from_entry(entry, [*parts[1:], None]) is None
+        assert _pack.from_entry(entry, [*parts[1:], {"columns": [small.cell, small.cell[1:]]}]) is None
 
     def test_labels_can_be_taken(self) -> None:
         labels = Labels(("A", "B"), np.array([1, 0, -1], np.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -262,6 +263,14 @@ class TestPlan:
         for workers in (None, 2):
             result = sweep(small, workers=workers, progress="none")
             assert result.statistics["workers"] <= 1
+            assert result.report is not None
+            assert result.report.reason == "Ran in this process: about 0.0 s of work; workers pay from 6 s on."
+            assert json.loads(result.report.to_json())["plan"]["decisions"][0]["code"] == "serial.too-small"
+
+    def test_one_worker_asked_for_is_the_reason(self, small: Grid) -> None:
+        report = sweep(small, workers=1, progress="none").report
+        assert report is not None
+        assert report.reason == "Ran in this process because workers=1."
 
     def test_a_kind_that_was_asked_for_is_used(self) -> None:
         assert study.pays(0.0, {"backend": "process"})

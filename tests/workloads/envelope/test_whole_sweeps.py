@@ -59,7 +59,7 @@ def agrees(curve: Curve, found: Found) -> None:
         assert getattr(curve, side) == pytest.approx(losses, rel=1e-8, abs=1e-9 * exact.total)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     grids(),
     st.sampled_from(["none", "country", "region"]),
@@ -88,7 +88,7 @@ def test_whole_cells_are_those_of_the_definition(columns: dict[str, Any], rule: 
         agrees(curve, found)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(grids(), st.sampled_from(["interp", "step"]))
 def test_the_table_holds_the_curves(columns: dict[str, Any], method: str) -> None:
     result = swept(columns, Asked("country", SEVERAL, method))
@@ -103,7 +103,7 @@ def test_the_table_holds_the_curves(columns: dict[str, Any], method: str) -> Non
         assert mine["lower_area_km2"].tolist() == curve.lower_area_km2.tolist()
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(grids(), st.data())
 def test_no_order_of_rows_or_spelling_of_ids_changes_a_bit(columns: dict[str, Any], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(columns["cell"]))))
@@ -114,7 +114,7 @@ def test_no_order_of_rows_or_spelling_of_ids_changes_a_bit(columns: dict[str, An
     assert plain.equals(turned)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(grids(), st.sampled_from(["A", "Ä", "b"]))
 def test_a_country_is_the_world_of_its_own_cells(columns: dict[str, Any], country: str) -> None:
     mine = [i for i, name in enumerate(columns["country"]) if name == country]
@@ -129,7 +129,7 @@ def test_a_country_is_the_world_of_its_own_cells(columns: dict[str, Any], countr
             assert whole.curve(crop, country, tier).digest == part.curve(crop, "World", tier).digest
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(grids())
 def test_more_than_is_asked_for_changes_nothing(columns: dict[str, Any]) -> None:
     """Tiers, crops, segments and scenarios beside it leave a curve as it is."""
@@ -139,7 +139,7 @@ def test_more_than_is_asked_for_changes_nothing(columns: dict[str, Any]) -> None
     assert alone.curve("MAIZ", tier="commercial").digest == crowd.curve("MAIZ", tier="commercial").digest
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(grids(), st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.sampled_from([0.0, 0.25, 1.0, 3.0]), st.booleans())
 def test_a_scenario_is_the_run_on_values_that_were_written(
     columns: dict[str, Any], yields: float, areas: float, everywhere: bool
@@ -163,7 +163,7 @@ def test_a_scenario_is_the_run_on_values_that_were_written(
                 assert found.digest == plain.curve(crop, segment, tier).digest
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(grids(most=10), st.floats(0.01, 1.2))
 def test_a_threshold_is_crossed_where_the_bound_says(columns: dict[str, Any], share: float) -> None:
     from fanwise.workloads.envelope import crossings
@@ -192,7 +192,7 @@ def test_a_threshold_is_crossed_where_the_bound_says(columns: dict[str, Any], sh
                     assert at[row[name]][bound] == pytest.approx(row["threshold_mt"], **slack)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=8), st.integers(1, 9))
 def test_yield_in_every_part_is_the_width_of_nothing(cells: list[tuple[int, int]], yield_: int) -> None:
     """Equal yields: both bounds are one straight line, whatever the areas."""

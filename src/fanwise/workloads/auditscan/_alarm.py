@@ -65,7 +65,7 @@ class Alarm:
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
         if self._armed:
-            raise RuleTimeout
+            raise RuleTimeout(f"took longer than {self._seconds:g} s in one file")
 
     def limit(self, search: Callable[[], T]) -> T:
         """What ``search`` returns.

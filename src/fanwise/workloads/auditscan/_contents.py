@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice
 
 from fanwise.errors import InputError
+from fanwise.workloads.auditscan._checks import COLUMNS, findings
 from fanwise.workloads.auditscan._families import admitted
 from fanwise.workloads.auditscan._match import columns_of
 from fanwise.workloads.auditscan._model import FAMILIES, FileResult, Match, Rule, RuleHits, ScanResult
@@ -121,12 +122,13 @@ class Book:
         ]
         self._found = sorted(found, key=lambda one: one.rule.sheet)
         self._colours = topic_numbers(one.topic for one in found)
+        self._findings = list(findings(by_rule, family))
 
     @cached_property
     def rule_sheets(self) -> list[RuleSheet]:
         """The sheets that a worker can render, in order."""
         pieces = [(one, skip) for one in self._found for skip in range(0, max(one.total, 1), MOST_ROWS - _HEADER_ROW)]
-        names = unique_sheet_names(one.rule.sheet for one, _ in pieces)
+        names = unique_sheet_names((one.rule.sheet for one, _ in pieces), ["Findings"] if self._findings else [])
         return [self._rule_sheet(one, skip, name) for (one, skip), name in zip(pieces, names, strict=True)]
 
     def _rule_sheet(self, one: _Found, skip: int, name: str) -> RuleSheet:
@@ -156,6 +158,10 @@ class Book:
     def _in_order(self, rendered: Iterator[Rendered]) -> Iterator[tuple[Sheet, Rendered]]:
         for sheet, rows in (self._summary(), self._systems()):
             yield sheet, render(sheet, rows)
+        if self._findings:
+            title = f"Findings ({sum(row[3] != 'pass' for row in self._findings):,} of {len(self._findings):,} checks)"
+            sheet = Sheet("Findings", COLUMNS, len(self._findings), title=title, table="Findings")
+            yield sheet, render(sheet, self._findings)
         for job in self.rule_sheets:
             yield job.sheet, next(rendered)
 

@@ -65,7 +65,7 @@ class Rule:
     severity : str or None
         ``note``, ``warning`` or ``error``: level of the rule's results in SARIF (not under ``compat``).
     expect : str or None
-        ``match`` or ``no match``: what a healthy system shows (not under ``compat``).
+        ``none`` or ``some``: the matches of a healthy system (not under ``compat``).
     given, inherited : tuple of str
         Which values the rule has itself, and which it has from ``global``; the others are defaults.
     """

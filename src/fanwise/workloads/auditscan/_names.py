@@ -26,9 +26,9 @@ def sheet_name(name: str) -> str:
     return plain if _units(plain) <= SHEET_LENGTH else _cut(plain, SHEET_LENGTH - 3) + "..."
 
 
-def unique_sheet_names(names: Iterable[str]) -> list[str]:
-    """Acceptable names in the same order, told apart without regard to case."""
-    taken = set(_RESERVED)
+def unique_sheet_names(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
+    """Acceptable names in the same order, told apart without regard to case, and from ``reserved`` ones."""
+    taken = {*_RESERVED, *map(str.casefold, reserved)}
     return [_free(sheet_name(name), taken, SHEET_LENGTH) for name in names]
 
 

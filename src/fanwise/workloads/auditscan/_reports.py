@@ -11,10 +11,21 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from fanwise.workloads.auditscan._checks import as_expected, level, verdict
+from fanwise.workloads.auditscan._match import NO_RESULTS
 from fanwise.workloads.auditscan._model import FileResult, Rule, RuleHits, RuleSet, ScanResult
-from fanwise.workloads.auditscan._spool import count_found
+from fanwise.workloads.auditscan._spool import raw_rows, row_values
 
-__all__ = ["CSV_HEADER", "csv_lines", "line_prefix", "rule_ids", "run_document", "sarif_result", "sarif_shell"]
+__all__ = [
+    "CSV_HEADER",
+    "csv_lines",
+    "line_prefix",
+    "rule_ids",
+    "run_document",
+    "sarif_result",
+    "sarif_rows",
+    "sarif_shell",
+]
 
 CSV_HEADER = ("rule", "source", "topic", "system", "os_family", "file", "line", "text", "fields", "missing")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -97,19 +108,26 @@ def _sarif_rule(name: str, rule: Rule) -> dict[str, Any]:
     about: dict[str, Any] = {"id": name, "name": rule.name, "shortDescription": {"text": rule.sheet}}
     if rule.comment:
         about["fullDescription"] = {"text": rule.comment}
-    about["defaultConfiguration"] = {"level": rule.severity or "note"}
+    about["defaultConfiguration"] = {"level": level(rule)}
     about["properties"] = {"source": rule.source, "topic": rule.topic}
     return about
 
 
+def sarif_rows(hits: RuleHits) -> Iterable[dict[str, Any]]:
+    """The results of a log; a check that wants a match and has none fails with a row that says so."""
+    if hits.rule.expect == "some" and hits.status == "ok" and not len(hits.matches):
+        return [{"line": 1, "text": NO_RESULTS, "fields": None, "missing": True}]
+    return row_values(raw_rows(hits.matches))
+
+
 def sarif_result(name: str, index: int, rule: Rule, file: FileResult, row: dict[str, Any]) -> str:
-    """One result of a SARIF log. A row that says nothing was found is open; no level but ``none`` is allowed then."""
-    missing = row["missing"]
+    """One result of a SARIF log; what is no failure has no level (SARIF 2.1.0, 3.27.10)."""
+    kind = verdict(rule, missing=row["missing"])
     value: dict[str, Any] = {
         "ruleId": name,
         "ruleIndex": index,
-        "kind": "open" if missing else "fail",
-        "level": "none" if missing else rule.severity or "note",
+        "kind": kind,
+        "level": level(rule) if kind == "fail" else "none",
         "message": {"text": row["text"]},
         "locations": [_location(file.path, row["line"])],
     }
@@ -229,10 +247,3 @@ def unmet(result: ScanResult) -> list[tuple[str, list[str]]]:
     """Rules with an expectation and the files that do not meet it."""
     rules = _rules(result.rules, result.files)
     return [(rule["name"], rule["unmet"]) for rule in rules if rule.get("unmet")]
-
-
-def as_expected(hits: RuleHits) -> bool:
-    """Whether a file shows what the rule expects of a healthy system; a rule that did not end shows nothing."""
-    if hits.status != "ok" or hits.rule.expect is None:
-        return hits.rule.expect is None
-    return (count_found(hits.matches) > 0) == (hits.rule.expect == "match")

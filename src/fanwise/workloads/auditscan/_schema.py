@@ -30,7 +30,7 @@ ATTRIBUTES = (
 )
 OPERATORS = ("eq", "gt", "lt", "ge", "le", "in")
 SEVERITIES = ("note", "warning", "error")
-EXPECTATIONS = ("match", "no match")
+EXPECTATIONS = ("none", "some")
 
 
 @dataclass(slots=True)

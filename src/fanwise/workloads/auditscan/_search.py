@@ -134,8 +134,8 @@ class Searcher:
             matcher = self._matcher(number)
             chosen = narrowed(texts, candidates, self._further[number])
             return Found(number, alarm.limit(lambda: matcher.rows(texts, chosen)))
-        except RuleTimeout:
-            return Found(number, status="timeout", reason="took longer than it may in one file")
+        except RuleTimeout as error:
+            return Found(number, status="timeout", reason=str(error))
         except (re.error, RecursionError) as error:
             return Found(number, status="error", reason=f"{type(error).__name__}: {error}")
 

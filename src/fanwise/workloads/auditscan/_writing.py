@@ -18,6 +18,7 @@ from fanwise.workloads.auditscan._reports import (
     rule_ids,
     run_document,
     sarif_result,
+    sarif_rows,
     sarif_shell,
 )
 from fanwise.workloads.auditscan._sheet import Rendered
@@ -102,8 +103,7 @@ class Writer:
         comma = b""
         for number, (name, hits) in enumerate(zip(rule_ids(self.result.rules.rules), by_rule, strict=True)):
             for source, one in hits:
-                rows = row_values(raw_rows(one.matches))
-                results = ",".join(sarif_result(name, number, one.rule, source, row) for row in rows)
+                results = ",".join(sarif_result(name, number, one.rule, source, row) for row in sarif_rows(one))
                 if results:
                     file.write(comma + results.encode())
                     comma = b","

@@ -85,7 +85,7 @@ class _Done:
         self.workers = max(1, result.report.workers if result.report is not None else 0)
         self.backend = result.report.backend if result.report is not None else ""
         for name in COUNTS:
-            self.counts[name] += result.statistics["cache"]["envelopes"][name]
+            self.counts[name] += result.cache["envelopes"][name]
 
 
 class EnvelopeEngine:

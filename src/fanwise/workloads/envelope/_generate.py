@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from fanwise.errors import UsageValueError
 from fanwise.workloads.envelope._cells import Pair
 from fanwise.workloads.envelope._crops import facts
-from fanwise.workloads.envelope._grid import Grid
+from fanwise.workloads.envelope._grid import Grid, make_grid
+from fanwise.workloads.envelope._labels import encode
 
 __all__ = ["generate_grid", "write_grid"]
 
@@ -57,31 +59,48 @@ def generate_grid(*, cells: int, crops: int, countries: int, seed: int = 0) -> G
     weights = 1.0 / np.arange(1, countries + 1) ** ZIPF
     place = rng.choice(countries, cells, p=weights / weights.sum())
     region = rng.integers(0, 4, cells)
-    return Grid.from_arrays(
-        cell=np.arange(FIRST_ID, FIRST_ID + cells),
-        country=np.array(names, dtype=object)[place],
-        region=np.array([f"R{i}" for i in range(4)], dtype=object)[region],
-        crops={code: _crop(rng, place, countries) for code in codes[:crops]},
-    )
+    labels = encode(names, "country").take(place), encode([f"R{i}" for i in range(4)], "region").take(region)
+    pairs = {code: _crop(rng, place, countries) for code in codes[:crops]}
+    return make_grid(np.arange(FIRST_ID, FIRST_ID + cells), labels, pairs, {})
 
 
 def _crop(rng: np.random.Generator, place: NDArray[np.int64], countries: int) -> Pair:
-    """Area and production of one crop."""
-    level = np.exp(rng.normal(np.log(3.0), 0.5, countries))[place]
-    grows = rng.random(len(place)) < rng.uniform(0.2, 0.9, countries)[place]
-    coarse = (rng.random(countries) < 0.25)[place]
-    area = np.exp(rng.normal(np.log(300.0), 1.55, len(place)))
+    """Area and production of one crop; random numbers are drawn for the cells that grow it only."""
+    level = np.exp(rng.normal(np.log(3.0), 0.5, countries))
+    share = rng.uniform(0.2, 0.9, countries)
+    quantised = rng.random(countries) < 0.25
+    grows = np.flatnonzero(rng.random(len(place)) < share[place])
+    mine = place[grows]
+    coarse = quantised[mine]
+    area = np.exp(rng.normal(np.log(300.0), 1.55, len(mine)))
     area = np.where(coarse, np.maximum(10.0, np.round(area / 10.0) * 10.0), np.round(area, 1))
-    dice = rng.random((5, len(place)))
-    area = np.where(dice[0] < 0.02, rng.choice(SMALL_AREAS, len(place)), area)
-    yields = level * np.exp(rng.normal(0.0, 0.45, len(place)))
+    yields = level[mine] * np.exp(rng.normal(0.0, 0.45, len(mine)))
     yields = np.where(coarse, np.maximum(0.5, np.round(yields * 2.0) / 2.0), yields)
-    yields = np.where(dice[1] < 0.003, yields * 20.0, yields)
+    small, high, barren, fallow, unknown = _defects(rng.random(len(mine)), (0.02, 0.003, 0.003, 0.003, 0.003))
+    area[small] = rng.choice(SMALL_AREAS, len(small))
+    yields[high] *= 20.0
     production = np.round(area * yields, 1)
-    production[dice[2] < 0.003] = 0.0
-    area[dice[3] < 0.003] = 0.0
-    production[dice[4] < 0.003] = np.nan
-    return np.where(grows, area, 0.0), np.where(grows, production, 0.0)
+    production[barren] = 0.0
+    area[fallow] = 0.0
+    production[unknown] = np.nan
+    return _spread(area, grows, len(place)), _spread(production, grows, len(place))
+
+
+def _defects(dice: NDArray[np.float64], shares: Sequence[float]) -> list[NDArray[np.intp]]:
+    """Cells with each defect; none has two.
+
+    >>> [which.tolist() for which in _defects(np.array([0.1, 0.3, 0.9]), (0.2, 0.2))]
+    [[0], [1]]
+    """
+    rare = np.flatnonzero(dice < sum(shares))
+    kind = np.searchsorted(np.cumsum(shares), dice[rare], side="right")
+    return [rare[kind == number] for number in range(len(shares))]
+
+
+def _spread(values: NDArray[np.float64], where: NDArray[np.intp], cells: int) -> NDArray[np.float64]:
+    column = np.zeros(cells)
+    column[where] = values
+    return column
 
 
 def write_grid(grid: Grid, path: str) -> None:
@@ -90,15 +109,18 @@ def write_grid(grid: Grid, path: str) -> None:
     import pyarrow.csv as arrow_csv
     import pyarrow.parquet as pq
 
-    names = {what: np.array([*labels.names, ""], dtype=object)[labels.codes]
+    names = {what: pa.array([*labels.names, ""]).take(pa.array(labels.codes % (len(labels.names) + 1)))
              for what, labels in (("country", grid.country), ("region", grid.region))}  # fmt: skip
     columns = {"cell": grid.cell, **names}
     for code, (ha, mt) in grid.columns.items():
-        columns |= {f"{code}_H": ha, f"{code}_P": mt}
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
+        columns |= {f"{code}_H": pa.array(ha, from_pandas=True), f"{code}_P": pa.array(mt, from_pandas=True)}
+    table = pa.table(columns)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        (pq.write_table if path.lower().endswith(".parquet") else arrow_csv.write_csv)(table, temporary)
+        if path.lower().endswith(".parquet"):  # a dictionary of numbers that hardly repeat takes half the time
+            pq.write_table(table, temporary, use_dictionary=[*names])
+        else:
+            arrow_csv.write_csv(table, temporary)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):

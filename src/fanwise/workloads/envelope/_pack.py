@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fanwise.workloads.envelope._cells import Tally
+from fanwise.workloads.envelope._cells import Pair, Tally
 from fanwise.workloads.envelope._grid import Grid, Notes
 from fanwise.workloads.envelope._labels import Labels
 
-__all__ = ["from_entry", "to_entry"]
+__all__ = ["crops_of", "from_entry", "to_entry", "to_part"]
 
 
 def to_entry(grid: Grid) -> dict[str, Any]:
-    """Everything of a grid that was read from files."""
+    """Everything of a grid that was read from files, but the columns of its crops."""
     header = {
         "crops": list(grid.crops),
         "country": list(grid.country.names),
@@ -32,21 +33,36 @@ def to_entry(grid: Grid) -> dict[str, Any]:
         "cell": grid.cell,
         "country": grid.country.codes,
         "region": grid.region.codes,
-        "columns": [column for pair in grid.columns.values() for column in pair],
     }
 
 
-def from_entry(entry: Any) -> Grid | None:
-    """The grid, or None if the entry is not one."""
-    if not isinstance(entry, dict) or not {"header", "cell", "country", "region", "columns"} <= entry.keys():
+def to_part(pair: Pair) -> dict[str, Any]:
+    """The columns of one crop."""
+    return {"columns": list(pair)}
+
+
+def crops_of(entry: Any) -> list[str]:
+    """Codes of the crops whose columns belong to an entry; none if it is not one."""
+    crops: list[str] = json.loads(entry["header"]).get("crops", []) if _is_head(entry) else []
+    return crops
+
+
+def _is_head(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"header", "cell", "country", "region"} <= entry.keys()
+
+
+def from_entry(entry: Any, parts: Sequence[Any]) -> Grid | None:
+    """The grid, or None if the entry and the columns of its crops do not make one."""
+    if not _is_head(entry) or not all(isinstance(part, dict) and "columns" in part for part in parts):
         return None
     header = json.loads(entry["header"])
-    arrays = [entry["cell"], entry["country"], entry["region"], *entry["columns"]]
-    if len({len(array) for array in arrays}) != 1 or len(entry["columns"]) != 2 * len(header["crops"]):
+    columns = [column for part in parts for column in part["columns"]]
+    arrays = [entry["cell"], entry["country"], entry["region"], *columns]
+    if len({len(array) for array in arrays}) != 1 or len(columns) != 2 * len(header["crops"]):
         return None
     for array in arrays:
         array.flags.writeable = False
-    halves = iter(entry["columns"])
+    halves = iter(columns)
     grid = Grid(
         cell=entry["cell"],
         country=_labels(header["country"], entry["country"]),

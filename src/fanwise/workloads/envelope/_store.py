@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,8 +146,3 @@ def _nothing(*, corrupt: int = 0, expired: int = 0) -> Answer:
 def memo_columns(cache: Any) -> Any:
     """The function that keeps columns of input files."""
     return cache.memoize(columns, ignore=("compute",), adaptive=False)
-
-
-def sum_of(answers: Sequence[Answer], what: str) -> int:
-    """How many entries were corrupt or expired."""
-    return sum(getattr(answer, what) for answer in answers)

@@ -18,7 +18,7 @@ __all__ = ["Source", "frames_to_grid", "read_grid", "source_of"]
 
 Path = str | os.PathLike[str]
 
-READER = 2
+READER = 3
 """Raise it when the same file would give another grid: cached columns of older readers are then not found."""
 
 TECHNOLOGIES = "AIRHLS"

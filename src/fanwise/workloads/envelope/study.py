@@ -6,10 +6,11 @@ import contextlib
 import functools
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,13 +22,15 @@ from fanwise.workloads.envelope._crops import Crop, find_crops
 from fanwise.workloads.envelope._grid import Grid, segments_of
 from fanwise.workloads.envelope._question import make_question
 from fanwise.workloads.envelope._scenarios import factors_of, key_of, read_scenarios
-from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns, sum_of
+from fanwise.workloads.envelope._store import Answer, Store, key_text, memo_columns
 from fanwise.workloads.envelope._sweep import Problem, Sweep
 from fanwise.workloads.envelope._task import Columns, Item, Plan, SweepTask, columns_of, envelope
 from fanwise.workloads.envelope.io import Source
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fanwise.report import RunReport
 
 __all__ = ["bands", "cache_or_none", "make_plan", "open_cache", "read_cached", "run_plan", "sweep"]
 
@@ -122,7 +125,7 @@ def sweep(
     store = None if cache is None else Store(cache, age)
     result = run_plan(grid, plan, columns, store, recalculate=recalculate, **options)
     seconds = {"compute": time.perf_counter() - began}
-    return replace(result, failed=(*skipped, *result.failed), statistics={**result.statistics, "seconds": seconds})
+    return replace(result, failed=(*skipped, *result.failed), seconds=seconds)
 
 
 def _age(max_age: float | None) -> float | None:
@@ -184,7 +187,9 @@ def run_plan(
     items = _items(plan, columns)
     known = _recall(items, plan, store, recalculate=recalculate)
     missing = [item for item, answer in zip(items, known, strict=True) if answer is None or answer.origin == "miss"]
-    if not pays(plan.cost_s(missing), options) and _many(options.get("workers")):
+    cost_s = plan.cost_s(missing)
+    small = not pays(cost_s, options) and _many(options.get("workers"))
+    if small:
         options["workers"] = 1
     with _bundles() as freeze:
         done = fanwise.run(
@@ -199,18 +204,14 @@ def run_plan(
         else:
             failed.append(_problem(plan, item, getattr(outcome, "error", None)))
     everything = {i: a for i, a in zip(items, known, strict=True) if a is not None and a.origin == "hit"} | answers
-    looked = [answer for answer in known if answer is not None]
     return Sweep(
         grid=grid,
         plan=plan,
         columns=columns,
         results={(item.scenario, item.crop): everything[item].envelopes for item in items if item in everything},
         failed=tuple(failed),
-        report=done.report,
-        statistics={
-            "cache": _counts(looked, list(answers.values()), len(missing), enabled=store is not None),
-            "workers": done.report.workers,
-        },
+        report=_small(done.report, cost_s) if small else done.report,
+        cache=_counts(known, [answers.get(item) for item in items], len(missing), enabled=store is not None),
     )
 
 
@@ -218,6 +219,18 @@ def pays(seconds: float, options: Mapping[str, Any]) -> bool:
     """True unless the work is too small for workers, and none were asked for by kind."""
     asked = options.get("executor") is not None or options.get("backend", "auto") != "auto"
     return asked or seconds >= PAYS_S
+
+
+def _small(report: RunReport, cost_s: float) -> RunReport:
+    """A report that gives the reason of `pays`, once somebody reads it, in place of the one worker it was run with."""
+
+    def told() -> RunReport:
+        first, *others = report.plan.decisions
+        text = f"Ran in this process: about {cost_s:.1f} s of work; workers pay from {PAYS_S:g} s on."
+        decision = replace(first, code="serial.too-small", text=text)
+        return replace(report, plan=replace(report.plan, decisions=(decision, *others)))
+
+    return type(report).when_read(told)
 
 
 def _many(workers: Any) -> bool:
@@ -261,15 +274,19 @@ def _recall(items: Sequence[Item], plan: Plan, store: Store | None, *, recalcula
     return [store.find(item.key, plan.curves) for item in items]
 
 
-def _counts(looked: Sequence[Answer], made: Sequence[Answer], misses: int, *, enabled: bool) -> dict[str, Any]:
-    everything = [*looked, *made]
+def _counts(
+    looked: Sequence[Answer | None], made: Sequence[Answer | None], misses: int, *, enabled: bool
+) -> dict[str, Any]:
+    """What was found and what was made of each item; one that was met damaged twice is one damaged entry."""
+    pairs = [[answer for answer in pair if answer is not None] for pair in zip(looked, made, strict=True)]
+    origins = Counter(answer.origin for pair in pairs for answer in pair)
     counts = {
-        "hits": sum(answer.origin == "hit" for answer in looked),
+        "hits": origins["hit"],
         "misses": misses if enabled else 0,
-        "computed": sum(answer.origin == "computed" for answer in made),
-        "waited": sum(answer.origin == "waited" for answer in made),
-        "expired": sum_of(everything, "expired"),
-        "corrupt": sum_of(everything, "corrupt"),
+        "computed": origins["computed"],
+        "waited": origins["waited"],
+        "expired": sum(any(answer.expired for answer in pair) for pair in pairs),
+        "corrupt": sum(any(answer.corrupt for answer in pair) for pair in pairs),
     }
     return {"enabled": enabled, "columns": {"hits": 0, "misses": 0}, "envelopes": counts}
 
@@ -339,22 +356,45 @@ def cache_or_none(path: str | Path | None) -> fanwise.Cache | None:
         return None
 
 
-def read_cached(source: Source, cache: Any) -> tuple[Grid, bool]:
-    """A grid from the cache, or from its files; True if the cache had it."""
+class Reading(NamedTuple):
+    """A grid that was asked for: whether the cache had it, and how many damaged entries were met."""
+
+    grid: Grid
+    found: bool
+    corrupt: int = 0
+
+    def counted(self, cache: Mapping[str, Any]) -> dict[str, Any]:
+        """What a sweep of this grid says of the cache, with the columns in it."""
+        columns = {"hits": int(self.found), "misses": int(cache["enabled"] and not self.found)}
+        damaged = cache["envelopes"]["corrupt"] + self.corrupt
+        return {**cache, "columns": columns, "envelopes": {**cache["envelopes"], "corrupt": damaged}}
+
+
+def read_cached(source: Source, cache: Any) -> Reading:
+    """A grid from the cache, or from its files.
+
+    Each crop is an entry of its own, stored before the one that names them: a cache takes no entry larger than a quarter
+    of itself, and 800,000 cells of 42 crops are 0.5 GB.
+    """
     if cache is None:
-        return source.grid(), False
-    read: list[Grid] = []
+        return Reading(source.grid(), found=False)
+    key, read = source.key(), list[Grid]()
 
     def entry() -> dict[str, Any]:
         read.append(source.grid())
+        for code, pair in read[0].columns.items():
+            memo(f"{key} {code}", functools.partial(_pack.to_part, pair))
         return _pack.to_entry(read[0])
 
-    memo = memo_columns(cache)
-    value = memo(source.key(), entry)
-    if read:
-        return read[0], False
-    grid = _pack.from_entry(value)
-    if grid is not None:
-        return grid, True
-    memo.forget(source.key(), None)
-    return source.grid(), False
+    memo, before = memo_columns(cache), cache.counters.corrupt
+    value = memo(key, entry)
+    unfit = False
+    if not read:
+        parts = [memo.lookup(f"{key} {code}", None) for code in _pack.crops_of(value)]
+        grid = _pack.from_entry(value, [part for _, part in parts])
+        if grid is not None:
+            return Reading(grid, found=True)
+        unfit = all(found for found, _ in parts)  # else one was evicted, or its damage is counted
+        memo.forget(key, None)
+        memo(key, entry)
+    return Reading(read[0], found=False, corrupt=int(unfit or cache.counters.corrupt > before))
