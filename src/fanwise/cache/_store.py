@@ -38,6 +38,8 @@ class Store:
     ----------
     index : Index or None
         None only where the directory cannot be written and has no usable index.
+    allowance : int
+        Bytes that records and blobs may take.
     rebuilt : str
         Why the index was made anew, if it was there and damaged.
     step : callable
@@ -56,7 +58,9 @@ class Store:
         self.hits: Hits | None = None
         self.marks: mmap.mmap | None = None
         self.rebuilt = ""
+        self.allowance = limit
         self.tail = Tail(0, 0, 0, 0)
+        self._marks = b""
         self._looked = -math.inf
         self._threads = threading.Lock()
         self._lock_fd = self._open_lock()
@@ -84,6 +88,8 @@ class Store:
 
     def _adopt(self, index: Index) -> None:
         self.segments.reset()
+        overhead = index.size + index.home_mask + 1  # of a very small limit it would take most, and nothing could stay
+        self.allowance = self.limit - (overhead if 4 * overhead < self.limit else 0)
         before, self.index = self.index, index
         if before is not None:
             before.close()
@@ -141,14 +147,20 @@ class Store:
     def _settled(self) -> Index:
         """The index as it is now, with what a killed writer left undone put right."""
         index = self.index
+        if index is None or index.marks() != self._marks:  # else nobody has written since this process did
+            index = self._reread()
+        if index.epoch[0] & 1:
+            index.end_change()
+        return index
+
+    def _reread(self) -> Index:
+        index = self.index
         tail = index.tail() if index is not None and not index.is_moved() else None
         if index is None or tail is None:
             index = self._reload()
             tail = index.tail()
             assert tail is not None
         self.tail = tail
-        if index.epoch[0] & 1:
-            index.end_change()
         return index
 
     def _reload(self) -> Index:
@@ -207,7 +219,7 @@ class Store:
         return segment, offset
 
     def _move_tail(self, index: Index, tail: Tail) -> None:
-        index.write_tail(tail)
+        self._marks = index.write_tail(tail)
         self.tail = tail
 
     def begin_segment(self, index: Index) -> None:
@@ -279,10 +291,6 @@ class Store:
         index.retire()
         index.end_change()
         return self._reopened()
-
-    def overhead(self, index: Index) -> int:
-        """Bytes of index and hits."""
-        return index.size + index.home_mask + 1
 
     def close(self) -> None:
         for part in (self.index, self.hits, self.segments, self.leases, self.directory):
