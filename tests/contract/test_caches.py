@@ -281,7 +281,9 @@ def test_a_hit_saves_what_its_value_took_to_compute_whoever_computed_it(
     open_cache: Open, persists: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings = iter([10.0, 12.0, 20.0, 20.25])
-    monkeypatch.setattr("fanwise.cache._work.time", SimpleNamespace(perf_counter=readings.__next__))
+    monkeypatch.setattr(
+        "fanwise.cache._work.time", SimpleNamespace(perf_counter=readings.__next__, monotonic=lambda: 0.0)
+    )
     first = open_cache()
     for key, value in (("plain", 1), ("mutable", [1])):
         compute_once(first, key, value)
