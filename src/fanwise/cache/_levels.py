@@ -318,13 +318,20 @@ class Levels:
         entry = self.recall(key)
         if entry is not None and self._holds(key, entry, now, self.epoch[0]):
             return True
-        return self.disk is not None and self.disk.contains(key, now)
+        try:
+            return self.disk is not None and self.disk.contains(key, now)
+        except OSError as error:
+            self._fail(error)
+            return False
 
     def delete(self, key: bytes) -> bool:
-        """Remove a key from all levels; whether any held a valid entry."""
+        """Remove a key from all levels; whether any held a valid entry. One in a read-only directory stays."""
         there = self.holds(key)
         self.memory.drop(key)
-        if self.disk is not None:
+        if there and self.disk is not None and not self.disk.writable:
+            there = False
+            self.warn_once("stays", "cache: the directory is read-only; entries in it stay")
+        elif self.disk is not None:
             try:
                 self.disk.delete(key)
             except OSError as error:
