@@ -102,7 +102,7 @@ def create_file(name: str) -> tuple[int, int]:
 
     It lies in a new folder that only this user may enter, below ``$XDG_RUNTIME_DIR`` or the temporary folder.
     """
-    folder = tempfile.mkdtemp(prefix="fanwise-", dir=os.environ.get("XDG_RUNTIME_DIR") or None)
+    folder = tempfile.mkdtemp(prefix=f"fanwise-{os.getpid()}-", dir=os.environ.get("XDG_RUNTIME_DIR") or None)
     path = os.path.join(folder, name.replace(os.sep, "-")[:200] or "segment")
     try:
         writer = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -39,18 +39,19 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
     "thread": ThreadBackend,
     "process-fork": lambda: ProcessBackend(method="fork"),
     "process-forkserver": lambda: ProcessBackend(method="forkserver"),
-    "process-spawn": lambda: ProcessBackend(method="spawn"),
     "process-warm": lambda: ProcessBackend(method="fork", keep_warm=True),
 }
 PARAMS = [
-    *(pytest.param(name, marks=[pytest.mark.process] if "process" in name else []) for name in BACKENDS),
+    *(pytest.param(name, marks=pytest.mark.process if "process" in name else ()) for name in BACKENDS),
+    pytest.param("process-spawn", marks=[pytest.mark.process, pytest.mark.slow]),
     pytest.param("dask", marks=[pytest.mark.dask, pytest.mark.slow]),
 ]
 
 
 @pytest.fixture(params=PARAMS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made = on_dask(request) if request.param == "dask" else BACKENDS[request.param]()
+    makers = BACKENDS | {"process-spawn": lambda: ProcessBackend(method="spawn"), "dask": lambda: on_dask(request)}
+    made = makers[request.param]()
     yield made
     made.close()
 

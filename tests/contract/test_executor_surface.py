@@ -473,3 +473,58 @@ def test_workers_that_never_started_can_be_killed() -> None:
     executor.kill_workers()
     executor.kill_workers()
     assert executor.closed
+
+
+class Counting:
+    """A backend that counts how often it was told to start its workers."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.warmed = 0
+
+    def hire(self, work: Any, workers: int, clock: Any) -> Any:
+        raise NotImplementedError
+
+    def warm_up(self, clock: Any) -> None:
+        self.warmed += 1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class TestWarmUp:
+    def test_what_was_missed_adds_up_to_the_price_of_a_start(self) -> None:
+        backend = Counting()
+        with fanwise.Executor(2, backend=backend) as executor:
+            for expected in (0, 0, 1, 1, 1, 2):
+                executor.missed(0.4, price=1.0)
+                assert backend.warmed == expected
+
+    def test_a_run_that_ended_well_is_not_spoilt_by_workers_that_cannot_be_had(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.platform", "win32")
+        with processes() as executor:
+            executor.missed(1.0, price=0.5)
+            with pytest.raises(BackendError, match="Linux"):
+                executor.warm_up()
+
+    def test_one_that_is_shut_down_starts_nothing(self) -> None:
+        backend = Counting()
+        executor = fanwise.Executor(2, backend=backend)
+        executor.shutdown()
+        executor.warm_up()
+        assert backend.warmed == 0
+
+    def test_workers_that_start_in_advance_serve_futures_and_runs(self) -> None:
+        with processes() as executor:
+            executor.warm_up()
+            assert executor.submit(abs, -1).result(30) == 1
+            assert fanwise.map(abs, [-1, -2], executor=executor) == [1, 2]
+
+    def test_kinds_without_workers_to_start_do_nothing(self) -> None:
+        for kind in ("thread", "serial"):
+            with fanwise.Executor(2, backend=kind) as executor:
+                executor.warm_up()
+                assert executor.idle() == 0

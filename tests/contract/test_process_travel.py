@@ -26,7 +26,8 @@ from fanwise.typing import Attachment
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:workers are forked as requested")]
 
-METHODS = ["fork", "forkserver", "spawn"]
+METHODS = ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
+STATES = [f"{method}-{state}" for method in ("fork", "forkserver") for state in ("cold", "warm")]
 
 
 @dataclasses.dataclass
@@ -115,7 +116,7 @@ CALLABLES: dict[str, Callable[[], Callable[[int], int]]] = {
 }
 
 
-@pytest.fixture(params=[f"{method}-{state}" for method in METHODS for state in ("cold", "warm")])
+@pytest.fixture(params=[*STATES, *(pytest.param(f"spawn-{s}", marks=pytest.mark.slow) for s in ("cold", "warm"))])
 def run(request: pytest.FixtureRequest) -> Iterator[Callable[..., dict[int, Any]]]:
     """Run a function over items in one chunk; warm: in a worker that has run something else before."""
     method, state = request.param.split("-")

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pytest
 from tests.dask_servers import Servers
+from tests.programs import let_arrow_make_its_pipe
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT
 from tests.workloads.modelsearch.world import world
 
@@ -65,8 +64,7 @@ def envelope(home: Path, *options: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _arrow_listens() -> None:
-    """Arrow makes the pipe by which it hears Ctrl-C once a process; it is no test's own."""
-    pa_csv.read_csv(pa.BufferReader(b"a\n1\n"))
+    let_arrow_make_its_pipe()
 
 
 @pytest.fixture(params=[ci, scan, search, envelope], ids=lambda job: job.__name__)

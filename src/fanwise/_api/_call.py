@@ -150,7 +150,8 @@ class Call:
                 scene.source.reclaim(first)
                 cost = here.fan_out.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
                 learn = None if advice is None else advice.learn_start
-                terms = Terms(here.fan_out.workers, first, cost, here_allowed=True, learn_start=learn)
+                plan = here.fan_out
+                terms = Terms(plan.workers, first, cost, here_allowed=True, start_s=plan.start_s, learn_start=learn)
         else:
             places = places_for(options)
             terms = Terms(crew_size(options, places.backend))

@@ -15,7 +15,7 @@ from fanwise._api._scene import Scene
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
 from fanwise.engine._chunks import ChunkAim
-from fanwise.engine._config import SchedulerConfig
+from fanwise.engine._config import WARMING_S, SchedulerConfig
 from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
@@ -34,13 +34,15 @@ _LOOKAHEAD = 64
 class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 
-    ``learn_start(workers, seconds)`` is told how long it took until they were there.
+    ``start_s`` is how long they are expected to take until they are there, ``learn_start(workers, seconds)`` is told how
+    long it took.
     """
 
     workers: int
     first: int = 0
     item_cost: float | None = None
     here_allowed: bool = False
+    start_s: float = 0.0
     learn_start: Callable[[int, float], None] | None = None
 
 
@@ -114,6 +116,7 @@ class CrewStage:
             chunks=chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
+            warming_s=max(WARMING_S, terms.start_s / 2),
             lent=not self._places.owned,
         )
 

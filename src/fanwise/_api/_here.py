@@ -60,6 +60,8 @@ class HereStage:
             self._advice.learn()
         if self.ending is None and self.fan_out is None:
             self.ending = self._how_it_ended()
+            if self._advice is not None:
+                self._advice.invest()
 
     def _advance(self) -> bool:
         loop, advice = self.loop, self._advice

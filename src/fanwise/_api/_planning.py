@@ -139,6 +139,15 @@ class Advice:
         if memory is not None:
             EXPERIENCE.learn(self._function, memory)
 
+    def invest(self) -> None:
+        """All has run here: tell the executor what it would have saved to have workers running."""
+        executor = self._options.executor
+        if executor is not None and self.pace.missed()[0]:
+            if self._facts is None:
+                self._facts = self._machine()
+                self.pace.relocate(self._facts)
+            executor.missed(*self.pace.missed())
+
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ from fanwise._api._collector import Collector, Submitted
 from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
 from fanwise.engine._resources import HostResources, budget
-from fanwise.errors import UsageTypeError, UsageValueError
+from fanwise.errors import BackendError, UsageTypeError, UsageValueError
 from fanwise.typing import InterruptPolicy
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Executor(StandardExecutor):
             "max_tasks_per_child": max_tasks_per_child,
             "isolate": isolate,
         }
+        self._missed_s = 0.0
         self._lock = threading.Lock()
         self._closed = False
         self._places: Backend | None = None
@@ -140,6 +142,33 @@ class Executor(StandardExecutor):
     def idle(self) -> int:
         """How many warm workers wait to be borrowed."""
         return int(getattr(self._places, "idle", 0))
+
+    def warm_up(self) -> None:
+        """Start worker processes now, without waiting for them; else they start when they are first needed.
+
+        Examples
+        --------
+        >>> import fanwise
+        >>> with fanwise.Executor(2) as executor:
+        ...     executor.warm_up()  # they start while the input is read
+        ...     results = fanwise.map(abs, [-1, 2], executor=executor)
+        >>> results
+        [1, 2]
+        """
+        start = getattr(self.places(), "warm_up", None)
+        if start is not None and not self.closed:
+            start(SystemClock())
+
+    def missed(self, seconds: float, price: float) -> None:
+        """Running workers would have saved so many seconds: they are started once what was missed is worth it.
+
+        ``price`` is how many seconds a start keeps its caller.
+        """
+        self._missed_s += seconds
+        if self._missed_s >= price:
+            self._missed_s = 0.0
+            with suppress(BackendError):  # the run that missed them has ended well without
+                self.warm_up()
 
     def start_method(self) -> str:
         """How its workers are started: ``fork``, ``forkserver``, ``spawn`` or ``thread``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ KILOBYTES = 1024
 def job() -> DemoJob:
     """Every rule on every file, as lines of JSON."""
     rules = auditscan.load_rules(auditscan.example_rules())
-    folder = tempfile.mkdtemp(prefix="fanwise-demo-")
+    folder = tempfile.mkdtemp(prefix=f"fanwise-demo-{os.getpid()}-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     paths = auditscan.write_samples(folder, FILES, kilobytes=KILOBYTES)
 

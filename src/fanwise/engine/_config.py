@@ -10,6 +10,9 @@ from fanwise.typing import Retry
 __all__ = ["SchedulerConfig"]
 
 
+WARMING_S = 0.010
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
     """What one run asks of the scheduler.
@@ -47,6 +50,8 @@ class SchedulerConfig:
         be sent, if workers bring no gain. Blocks last about ``here_s``, so that the driver can look at its sockets.
     here_s : float
         Length of such a block in seconds.
+    warming_s : float
+        Longest item that runs here while no worker is there yet; those that come meanwhile have to wait for it.
     window : int
         Most chunks a worker holds (1: nothing is sent in advance).
     max_starts : int or None
@@ -69,6 +74,7 @@ class SchedulerConfig:
     item_cost: float | None = None
     here_allowed: bool = False
     here_s: float = 0.010
+    warming_s: float = WARMING_S
     window: int = 2
     max_starts: int | None = None
     lent: bool = False

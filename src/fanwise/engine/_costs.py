@@ -70,6 +70,8 @@ class Costs:
         A burst of forks: once, per worker, per worker and MB resident.
     server_cold_s, server_warm_s : float
         The fork server: with its start, without.
+    launch_s : float
+        To ask for a new interpreter or fork server, without waiting for it.
     spawn_s : float
         One new interpreter.
     warm_s, thread_s : float
@@ -85,6 +87,7 @@ class Costs:
     fork_mb_s: float = 0.02e-3
     server_cold_s: float = 60e-3
     server_warm_s: float = 4e-3
+    launch_s: float = 5e-3
     spawn_s: float = 100e-3
     warm_s: float = 0.1e-3
     thread_s: float = 0.1e-3
@@ -102,6 +105,10 @@ class Costs:
     def start(self, machine: Machine, workers: int) -> float:
         """Seconds until ``workers`` new workers can take items."""
         return self.base(machine) + max(0, workers - machine.warm) * self.each(machine, workers)
+
+    def away(self, machine: Machine, workers: int) -> float:
+        """Seconds that starting workers keeps the caller from other things, if it does not wait for them."""
+        return self.start(machine, workers) if machine.method == "fork" else self.launch_s
 
     def base(self, machine: Machine) -> float:
         """The part of a start that does not grow with the number of workers."""

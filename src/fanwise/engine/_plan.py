@@ -226,6 +226,18 @@ class Pace:
             return WEIGH
         return self._fan_out(done, left, cost, workers, start, rest - expected)
 
+    def missed(self) -> tuple[float, float]:
+        """What workers that were running already would have saved, now that all has run here, and the price of a start.
+
+        Both in seconds. An executor whose start pays in no single call would never start workers: what is missed adds up.
+        """
+        machine, items, rest = self._machine, self.items, self.seconds
+        workers = min(machine.workers, items)
+        price = self._costs.away(machine, workers)
+        if machine.single or machine.warm or machine.method == "thread" or rest <= LEAST_LEFT_S or items < 2:
+            return 0.0, price
+        return max(0.0, LEAST_GAIN * rest - self._expected(items, rest, workers, self._costs.warm_s)), price
+
     def closing(self) -> Decision:
         """Why everything ran here, once it has."""
         machine, items = self._machine, self.items

@@ -102,6 +102,7 @@ class Scheduler:
         self._quiet = False  # the event changed nothing but results
         self._late_at = inf  # when the first running item may be over its time
         self._linger_until = inf
+        self._waits_since = inf  # when workers were asked for while there were none
         self._look_at = inf  # when a chunk may have become worth asking back
         self._wake_at = inf  # what the driver was told last
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -371,9 +372,18 @@ class Scheduler:
     def _start(self) -> None:
         """As many workers as items wait for one, at most the limit."""
         wanted = self._queue.suspects if self._regain.alone else self._queue.size
+        deserted = not self._roster.alive and not self._roster.starting
         count = self._roster.start(wanted) if wanted else 0
         if count:
             self._said.append(StartWorkers(count))
+            if deserted:
+                self._deserted()
+
+    def _deserted(self) -> None:
+        """All workers are yet to come: a long item runs here once they have kept the run waiting as long as it takes."""
+        self._waits_since, cost = self._now, self._chunks.cost
+        if self.config.here_allowed and cost is not None and cost > self.config.warming_s:
+            self._look_at = min(self._look_at, self._now + cost)
 
     def _assign(self) -> None:
         """Chunks for idle workers first; then one in advance each, while enough is left to keep all of them busy."""
@@ -494,7 +504,8 @@ class Scheduler:
                 return False
             self._regain.begin_trial()
             return True
-        warming = not roster.alive and roster.starting > 0 and cost is not None and cost <= self.config.here_s
+        bearable = max(self.config.warming_s, self._now - self._waits_since)
+        warming = not roster.alive and roster.starting > 0 and cost is not None and cost <= bearable
         return self._regain.alone or roster.hopeless or warming
 
     def _stay_here(self, item: int) -> None:

@@ -72,7 +72,7 @@ def _traces() -> _Traces:
         frozenset(f"{thread.name} ({thread.ident})" for thread in threading.enumerate()),
         frozenset(_descriptors()),
         frozenset(name for name in _entries("/dev/shm", "") if not _is_of_another(name)),  # noqa: S108 - looked at only
-        frozenset(_entries(tempfile.gettempdir(), "fanwise")),
+        frozenset(name for name in _entries(tempfile.gettempdir(), "fanwise") if not _is_of_another(name)),
     )
 
 

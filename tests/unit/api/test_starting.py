@@ -66,7 +66,7 @@ def test_the_next_plan_counts_on_what_was_measured(monkeypatch) -> None:
 def test_a_run_that_starts_workers_teaches_the_process(monkeypatch) -> None:
     monkeypatch.setenv("FANWISE_START_METHOD", "fork")  # a fork server may take longer to start than all items
     costs = EXPERIENCE.costs
-    for _ in range(3):
+    for _ in range(2):  # the first start is not learned from; what the second took may keep a third run here
         assert fanwise.run(linger, range(20), workers=2).report.decision == "process"
     assert costs != EXPERIENCE.costs
 

@@ -326,6 +326,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_was_asked_for(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", "--grid", "g.toml", "--repeat", "2", "--json", "b.json", "--html", "b.html", "--svg", "b.svg"]
     assert main(words) == 0

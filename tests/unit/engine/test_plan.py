@@ -364,3 +364,37 @@ class TestSentences:
         decision = decide("process.asked", n=1, workers=1, why="a timeout was given")
         assert decision.text == "Sent all 1 item to 1 process because a timeout was given."
         assert decision.facts == {"n": 1, "workers": 1, "why": "a timeout was given"}
+
+
+class TestWhatIsMissed:
+    """Work that ran here, although workers would have been quicker had they been running."""
+
+    SERVER = Machine(cores=2, workers=2, method="forkserver", preload_s=0.15)
+
+    def missed(self, total: int, cost: float, machine: Machine = SERVER, **how: float) -> float:
+        _, verdict, pace = play(total, cost, machine=machine, **how)
+        assert verdict is None
+        return pace.missed()[0]
+
+    def test_a_start_that_no_single_call_pays_for(self):
+        assert 0.03 < self.missed(8, 0.01) < 0.04
+
+    @pytest.mark.parametrize(("total", "cost"), [(1, 0.05), (100, 1e-5), (3, 1e-3)])
+    def test_nothing_by_small_work(self, total, cost):
+        assert self.missed(total, cost) == 0.0
+
+    def test_nothing_by_work_that_uses_all_cores_itself(self):
+        assert self.missed(8, 0.01, use=2.0) == 0.0
+
+    @pytest.mark.parametrize(
+        "facts", [{"warm": 2}, {"single": "serial.one-core"}, {"method": "thread"}], ids=["warm", "single", "thread"]
+    )
+    def test_nothing_where_no_workers_are_to_be_started(self, facts):
+        pace = Pace(8, Machine(cores=2, workers=2, **facts), Costs())
+        pace.record(8, 0.08)
+        assert pace.missed()[0] == 0.0
+
+    def test_the_price_is_what_the_caller_waits(self):
+        costs = Costs()
+        assert costs.away(self.SERVER, 2) == costs.launch_s
+        assert costs.away(TWO, 2) == costs.start(TWO, 2)

@@ -251,7 +251,19 @@ class TestHere:
         assert talk.chunk_of(HERE).count == 10
 
     def test_long_items_wait_for_workers(self):
-        assert Talk(total=1000, item_cost=0.1, here_allowed=True).said == [StartWorkers(2)]
+        assert Talk(total=1000, item_cost=0.1, here_allowed=True).said == [StartWorkers(2), WakeAt(0.1)]
+
+    def test_long_items_run_here_too_if_workers_take_longer_to_start(self):
+        talk = Talk(total=1000, item_cost=0.1, here_allowed=True, warming_s=0.1)
+        assert talk.said == [StartWorkers(2), RunHere(talk.chunk_of(HERE))]
+        assert talk.chunk_of(HERE).count == 1
+
+    def test_long_items_run_here_once_workers_have_kept_it_waiting_as_long(self):
+        talk = Talk(total=1000, item_cost=0.1, here_allowed=True)
+        assert talk.heard(WakeAt) == [WakeAt(0.1)]
+        talk.now = 0.1
+        talk.tell(Tick)
+        assert talk.heard(RunHere) == [RunHere(talk.chunk_of(HERE))]
 
     def test_once_a_worker_is_ready_nothing_runs_here(self):
         talk = Talk(total=1000, item_cost=0.001, here_allowed=True).ready(1)
@@ -337,7 +349,9 @@ class TestHere:
 class TestNoGain:
     def run(self, alone_s: float, chunk_s: float, trial_s: float, **config: bool) -> Talk:
         """Two workers do 12 chunks of 5 items in ``chunk_s`` each pair; then perhaps a trial of ``trial_s`` an item."""
-        talk = Talk(total=1000, item_cost=alone_s, here_allowed=True, chunks=FIVE, here_s=0.005, **config).ready(1, 2)
+        talk = Talk(
+            total=1000, item_cost=alone_s, here_allowed=True, chunks=FIVE, here_s=0.005, warming_s=0.005, **config
+        ).ready(1, 2)
         for _ in range(6):
             for worker in (1, 2):
                 talk.now += chunk_s / 2

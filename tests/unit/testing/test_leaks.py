@@ -41,6 +41,12 @@ def test_a_temporary_file_is_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / "fanwise-x").touch()
 
 
+def test_a_temporary_file_of_another_program_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with leaks(patience=0):
+        (tmp_path / "fanwise-scan-1-x").touch()
+
+
 def test_a_child_is_a_leak() -> None:
     told, tell = os.pipe()
     with pytest.raises(AssertionError, match="children"), leaks(patience=0):

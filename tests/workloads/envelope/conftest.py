@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.programs import let_arrow_make_its_pipe
 
 import fanwise
 from fanwise.workloads.envelope import Grid, generate_grid, read_grid
@@ -21,14 +22,12 @@ def _libraries_are_loaded() -> None:
     """Imports of the numerical libraries keep descriptors and memory that are no test's own."""
     import matplotlib.backends.backend_agg
     import pandas as pd
-    import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
     assert pd
     assert pyarrow.parquet
     assert matplotlib.backends.backend_agg
-    pyarrow.csv.read_csv(pa.BufferReader(b"a\n1\n"))  # makes the pipe by which it hears Ctrl-C, once a process
+    let_arrow_make_its_pipe()
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,10 @@ class ProcessCrew:
         borrowed = self._reserve.borrow(count) if self._dispatcher.parcel is not None else []
         for link in borrowed:
             self._adopt(link)
-            self._events.append(WorkerReady(self._clock.now(), link.number, link.pid, link.method))
+            if link.pid is None:
+                link.born = self._clock.now()  # it says itself when it is ready: this crew waits for it from now on
+            else:
+                self._events.append(WorkerReady(self._clock.now(), link.number, link.pid, link.method))
         with frozen_garbage():
             for _ in range(count - len(borrowed)):
                 self._start_one()
@@ -374,7 +377,7 @@ class ProcessCrew:
         return WorkerDied(now, link.number, reason, index, words, output, idle=not link.is_at_work())
 
     def close(self, *, kill: bool) -> None:
-        """End the loan: idle workers of a warm backend are handed back, all others are stopped and reaped.
+        """End the loan: a warm backend is handed back its workers that are idle or starting; others are stopped and reaped.
 
         What they had still written to descriptors 1 and 2 is returned by one more ``wait(0)``.
         """
@@ -390,7 +393,7 @@ class ProcessCrew:
         self.let_go()
 
     def _is_handed_back(self, link: Link) -> bool:
-        if link.is_idle:
+        if link.is_free:
             self._part_with(link)  # first: once it is handed back, another thread's crew may have it
             if self._reserve.give_back(link):
                 return True

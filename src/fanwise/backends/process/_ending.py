@@ -1,4 +1,8 @@
-"""How workers end: asked first, killed after 50 ms, reaped in any case."""
+"""How workers end: asked first, killed after 50 ms, reaped in any case.
+
+One that the fork server has yet to fork is not waited for, which may take a quarter of a second: nobody listens to it any
+more, so that the server leaves it out, and should it be born meanwhile, it finds its pipe of life closed and exits.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,16 @@ _GRAVE_S = 10.0
 
 def end(links: Sequence[Link], *, kill: bool) -> None:
     """Stop workers and wait until they are gone."""
+    born = [link for link in links if link.process.is_born]
     if not kill:
-        for link in links:
+        for link in born:
             link.cell.stop(wanted=True)
             link.channel.send(Kind.STOP)
-        _await_ends(links, PATIENCE_S)
+        _await_ends(born, PATIENCE_S)
     for link in links:
         if not link.process.ended:
             link.kill("it was to end")
-    _await_ends(links, _GRAVE_S)
+    _await_ends(born, _GRAVE_S)
 
 
 def _await_ends(links: Sequence[Link], seconds: float) -> None:

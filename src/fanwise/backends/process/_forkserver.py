@@ -6,6 +6,7 @@ once, before it forks. It ends with its caller. One serves the whole process and
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import select
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -83,6 +85,11 @@ class ForkServer:
         """Process id of the server, if it runs."""
         return self._process.pid if self._process is not None else None
 
+    def is_up(self) -> bool:
+        """Whether it runs and has taken up all that was asked of it: one that is only starting has not."""
+        with self._lock:
+            return self._sock is not None and not _unread(self._sock)
+
     def stop(self) -> None:
         """End the server and wait for it; the next `launch` starts another."""
         with self._lock:
@@ -117,6 +124,11 @@ shared = ForkServer()
 """The one of this process."""
 
 
+def _unread(sock: socket.socket) -> int:
+    """Bytes in flight that the other end has not read."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
 class _Server:
     """The server's side: one loop, no threads."""
 
@@ -143,24 +155,27 @@ class _Server:
         request, fds = _memfd.receive(self._sock, _REQUEST)
         if not request:
             return False
+        *ends, tell = fds
+        if _is_unheard(tell):
+            _close_all(fds)
+            return True
         path, modules = pickle.loads(request)
         sys.path[:] = path
         for name in modules:
             with suppress(Exception):  # the worker will meet and report the same error
                 import_module(name)
         _blas.prepare()
-        *ends, tell = fds
         try:
             pid = os.fork()
         except OSError as error:
-            os.write(tell, NEWS.pack(-(error.errno or 1)))
+            _tell(tell, -(error.errno or 1))
             _close_all(fds)
             return True
         if pid == 0:
             self._become_worker(WorkerEnds(*ends), tell)
         _close_all(ends)
         self._tells[pid] = tell
-        os.write(tell, NEWS.pack(pid))
+        _tell(tell, pid)
         return True
 
     def _become_worker(self, ends: WorkerEnds, tell: int) -> None:
@@ -177,9 +192,20 @@ class _Server:
             if not pid:
                 return
             tell = self._tells.pop(pid)
-            with suppress(BrokenPipeError):  # the caller has lost interest
-                os.write(tell, NEWS.pack(status))
+            _tell(tell, status)
             os.close(tell)
+
+
+def _tell(pipe: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # the caller has lost interest
+        os.write(pipe, NEWS.pack(number))
+
+
+def _is_unheard(pipe: int) -> bool:
+    """Whether nobody reads this pipe any more."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
 
 
 def _close_all(fds: Iterable[int]) -> None:

@@ -89,10 +89,15 @@ class Link:
         return self.pid is not None
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it is ready, alive, and has nothing to do."""
-        is_free = not self.in_flight and not self.stopping and self.unfit is None
-        return self.is_ready and is_free and self.kill_reason is None
+    def has_answered(self) -> bool:
+        """Whether it is ready, or has said something that nobody has read yet."""
+        return self.is_ready or self.channel.readable
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has nothing to do, or is still starting, and all is well with it."""
+        is_sound = self.unfit is None and self.broken is None and not self.garbled
+        return is_sound and not self.in_flight and not self.stopping and self.kill_reason is None
 
     def running(self) -> tuple[float, int] | None:
         """Start and index of the item, or first item of a block, that is being run."""

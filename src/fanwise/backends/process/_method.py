@@ -63,7 +63,7 @@ def _has_cuda() -> bool:
 def server_running() -> bool:
     """Whether the fork server of this process is up."""
     loaded = sys.modules.get("fanwise.backends.process._forkserver")
-    return loaded is not None and loaded.shared.pid() is not None
+    return loaded is not None and loaded.shared.is_up()
 
 
 def cores() -> int:

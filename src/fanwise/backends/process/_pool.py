@@ -123,11 +123,30 @@ class ProcessBackend:
 
     @property
     def idle(self) -> int:
-        """How many warm workers wait to be borrowed."""
-        return len(self._reserve)
+        """How many warm workers wait to be borrowed; those that are still starting are not counted."""
+        return self._reserve.ready
+
+    def warm_up(self, clock: Clock) -> None:
+        """Start the workers that ``max_workers`` leaves room for, without waiting for them: crews can borrow them at once.
+
+        One that cannot be started is left out; whoever needs it hears of it then.
+        """
+        workers = self._reserve.room + len(self._reserve)
+        if workers:
+            crew = self.hire(Work(_nothing, _no_items), workers, clock)
+            crew.start(workers)
+            crew.close(kill=False)
 
     def close(self) -> None:
         """Stop idle workers. Crews on loan go on and stop theirs when they are closed."""
         self._closed = True
         if self._owner == os.getpid():
             self._reserve.close()
+
+
+def _nothing(item: Any) -> None:
+    """What workers run that were started for nothing in particular."""
+
+
+def _no_items(first: int, count: int) -> Sequence[Any]:
+    return ()

@@ -23,6 +23,10 @@ class Process(Protocol):
     ended: bool
     trouble: str  # why there was never a process
 
+    @property
+    def is_born(self) -> bool:
+        """Whether there is, or was, a process."""
+
     def fileno(self) -> int:
         """A descriptor that is readable when there is news."""
 
@@ -44,6 +48,7 @@ class Child:
     """A process that this one forked."""
 
     trouble = ""
+    is_born = True
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -83,6 +88,7 @@ class Spawned:
     """A fresh interpreter that this process started."""
 
     trouble = ""
+    is_born = True
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
@@ -143,6 +149,11 @@ class Grandchild:
                 else:
                     self.ended, self.code = True, os.waitstatus_to_exitcode(number)
         return self.ended
+
+    @property
+    def is_born(self) -> bool:
+        self.poll()
+        return self.pid is not None
 
     def kill(self) -> bool:
         if not self.poll() and self.pid is not None:

@@ -1,4 +1,7 @@
-"""The idle workers of a backend that keeps them warm. They use no processor time: each waits for its socket."""
+"""The idle workers of a backend that keeps them warm, and those that are starting for it.
+
+They use no processor time: each waits for its socket.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,19 @@ class Reserve:
     def __len__(self) -> int:
         return len(self._idle)
 
+    @property
+    def ready(self) -> int:
+        """How many of them can take a function now."""
+        with self._lock:
+            return sum(link.has_answered for link in self._idle)
+
+    @property
+    def room(self) -> int:
+        """How many more workers could be kept."""
+        return 0 if self._limit is None else max(0, self._limit - len(self._idle) - self._lent)
+
     def borrow(self, count: int) -> list[Link]:
-        """Take up to ``count`` live workers, the one that came last first: its caches are warm."""
+        """Take up to ``count`` live workers, the one that came last first: its caches are warm. Some may be starting."""
         borrowed: list[Link] = []
         with self._lock:
             while self._idle and len(borrowed) < count:
@@ -57,7 +71,7 @@ class Reserve:
             link.is_twin = link.inherits = False
             link.introduced = None
             link.tell()
-            self._idle.append(link)
+            self._idle.insert(len(self._idle) if link.is_ready else 0, link)
             return True
 
     def tell(self) -> None:

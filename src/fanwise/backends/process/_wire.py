@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -147,6 +148,13 @@ class Channel:
     def pending(self) -> bool:
         """Whether frames wait for the socket to take them."""
         return bool(self._outbox)
+
+    @property
+    def readable(self) -> bool:
+        """Whether something has come, be it the end."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def send(
         self, kind: int, parts: Sequence[Readable] = (), *, chunk: int = 0, flags: int = 0, fds: Sequence[int] = ()

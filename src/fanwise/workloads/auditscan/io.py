@@ -292,7 +292,7 @@ class Journal:
 
     def __init__(self, folder: str | None, identity: Mapping[str, object]) -> None:
         self._temporary = folder is None
-        self.folder = tempfile.mkdtemp(prefix="fanwise-scan-") if folder is None else folder
+        self.folder = tempfile.mkdtemp(prefix=f"fanwise-scan-{os.getpid()}-") if folder is None else folder
         if self._temporary:
             weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         else:
