@@ -28,6 +28,7 @@ __all__ = ["Store", "arrange", "bits_for"]
 
 _FULL = 0.6
 FULL = 1 << 40  # a tail offset that no segment has
+_TICK_NS = 20_000_000  # changes in one tick of the file system's clock have one time
 LOOK_S = 5e-5  # how often files are looked at: deleting a directory takes longer
 
 
@@ -62,6 +63,7 @@ class Store:
         self.tail = Tail(0, 0, 0, 0)
         self._marks = b""
         self._looked = -math.inf
+        self._changed_ns = 0
         self._threads = threading.Lock()
         self._lock_fd = self._open_lock()
         self.writable = self._lock_fd >= 0
@@ -113,17 +115,23 @@ class Store:
         self._threads.acquire()
         try:
             _locks.lock(self._lock_fd)
-            now = time.monotonic()
-            if now - self._looked > LOOK_S:
+            if time.monotonic() - self._looked > LOOK_S:
                 self._look()
-                self._looked = now
             return self._settled()
         except BaseException:
             self._release()
             raise
 
     def _look(self) -> None:
-        """Notice files that were deleted by hand: others make new ones, and this one's writes would be lost."""
+        """Notice files that were deleted by hand: others make new ones, and this one's writes would be lost.
+
+        As long as the directory has the time of change that it had long ago, nothing in it was deleted.
+        """
+        changed_ns = os.fstat(self.directory.fd).st_mtime_ns
+        self._looked = time.monotonic()
+        if changed_ns == self._changed_ns:
+            return
+        self._changed_ns = changed_ns if time.time_ns() - changed_ns > _TICK_NS else 0
         while not os.fstat(self._lock_fd).st_nlink:
             fd = self.directory.open("lock", os.O_RDWR | os.O_CREAT)
             os.close(self._lock_fd)
