@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fanwise._task import current_task
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-__all__ = ["generator"]
+__all__ = ["bind", "generator"]
 
 
 def generator(seed: int, index: int) -> Generator:
@@ -15,3 +19,13 @@ def generator(seed: int, index: int) -> Generator:
     from numpy.random import PCG64, Generator, SeedSequence
 
     return Generator(PCG64(SeedSequence(seed, spawn_key=(index,))))
+
+
+def bind(fn: Callable[..., Any], seed: int | None) -> Callable[[Any], Any]:
+    """Return ``fn`` as a function of the item alone: ``rng`` follows from the seed and the item's index."""
+    return fn if seed is None else partial(_call_seeded, fn, seed)
+
+
+def _call_seeded(fn: Callable[..., Any], seed: int, item: Any) -> Any:
+    task = current_task()
+    return fn(item, rng=generator(seed, task.index if task is not None else 0))

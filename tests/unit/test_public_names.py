@@ -34,6 +34,17 @@ print(sorted(new & set({heavy!r}.split(", "))), sorted(n for n in new if n.start
     assert done.stdout.strip() == "[] ['fanwise']"
 
 
+def test_a_small_call_loads_nothing_of_workers_caches_or_reports() -> None:
+    program = """
+import sys, fanwise
+fanwise.map(abs, range(3))
+heavy = ("backends.", "cache", "report", "progress", "records.scheduling", "engine._scheduler", "engine._journal")
+print([name for name in sys.modules if name.removeprefix("fanwise.").startswith(heavy)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_errors_are_a_small_tree() -> None:
     import concurrent.futures
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from fanwise._api._resuming import JournaledSource
 from fanwise._api._source import Drawing, Overlay, Source
+from fanwise._seeds import generator
 from fanwise._task import current_task
-from fanwise.backends._execution import generator_of
 from fanwise.engine._driver import Listener
 from fanwise.errors import FanwiseWarning, UsageError
 from fanwise.records.outcomes import Batch, Settled, first_of
@@ -57,7 +57,7 @@ class CachedFn:
         return self.memo.begin((item,), self._also(index))
 
     def _also(self, index: int) -> dict[str, Any]:
-        return {} if self._seed is None else {"rng": generator_of(self._seed, index)}
+        return {} if self._seed is None else {"rng": generator(self._seed, index)}
 
     def __fanwise_account__(self) -> tuple[float, ...]:
         """What this process counted since the last call; nothing in the process whose own counters the run reads."""

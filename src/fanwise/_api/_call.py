@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fanwise._api._cached import reuse_of
-from fanwise._api._crewed import CrewStage, Terms
 from fanwise._api._endings import DONE, Ending, carry
 from fanwise._api._here import HereStage
-from fanwise._api._hiring import Places, asked, begins_here, crew_size, may_fan_out, places_for, uses_threads
+from fanwise._api._hiring import asked, begins_here, crew_size, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
 from fanwise._api._planning import Advice
-from fanwise._api._resuming import JournaledFn, JournaledSource, open_journal
 from fanwise._api._scene import Scene
 from fanwise._api._source import Source, source_of
 from fanwise._api._story import Story
 from fanwise._api.run import Run, expand
 from fanwise._clock import SystemClock
-from fanwise.backends._execution import bind
+from fanwise._seeds import bind
 from fanwise.errors import RunInterrupted, RunTimeoutError
 from fanwise.records.outcomes import Batch, Settled, count_of, first_of
 
 if TYPE_CHECKING:
+    from fanwise._api._cached import Reuse
+    from fanwise._api._crewed import CrewStage, Terms
+    from fanwise.engine._journal import Journal
     from fanwise.report import RunReport
 
 __all__ = ["Call"]
@@ -59,11 +60,14 @@ class Call:
             check_seed(fn)
         clock = SystemClock()
         source: Source = source_of(items)
-        self._journal = None if options.resume is None else open_journal(options.resume, fn, options.seed, clock)
-        if self._journal is not None:
+        self._journal: Journal | None = None
+        if options.resume is not None:
+            from fanwise._api._resuming import JournaledSource, open_journal
+
+            self._journal = open_journal(options.resume, fn, options.seed, clock)
             source = JournaledSource(source, self._journal)
         self._fn = fn
-        self._reuse = reuse_of(fn, options.cache, options.seed)
+        self._reuse = _reuse_of(fn, options)
         if self._reuse is not None:
             source = self._reuse.over(source, threads=uses_threads(options))
         self._scene = Scene(
@@ -134,42 +138,60 @@ class Call:
                 self._journal.close()
 
     def _run_stages(self) -> Iterator[None]:
-        scene, options = self._scene, self._scene.options
-        terms, places = None, None
-        if begins_here(options):
-            fn, reuse = self._fn, self._reuse
-            known = fn if reuse is None else reuse.fn
-            advice = Advice(known, scene.source, options) if may_fan_out(options, scene.source.total) else None
-            call = bind(fn, options.seed) if reuse is None else reuse.here(journaled=self._journal is not None)
-            call = JournaledFn(call, self._journal) if self._journal else call
-            here = self._here = HereStage(scene, call, advice, reuse)
+        """Items here, and then what is left of them in workers; or all of them in workers."""
+        advice: Advice | None = None
+        if begins_here(self._scene.options):
+            advice = self._advice()
+            here = self._here = self._here_stage(advice)
             yield from here.steps()
             self._ending = here.ending
-            if here.fan_out is not None:
-                first = here.loop.at
-                scene.source.reclaim(first)
-                cost = here.fan_out.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
-                learn = None if advice is None else advice.learn_start
-                plan = here.fan_out
-                terms = Terms(plan.workers, first, cost, here_allowed=True, start_s=plan.start_s, learn_start=learn)
-        else:
-            places = places_for(options)
+            if here.fan_out is None:
+                return
+        crewed = self._crewed = self._crew_stage(advice)  # loads what workers need
+        yield from crewed.steps()
+        self._ending = crewed.ending
+
+    def _advice(self) -> Advice | None:
+        """The plan, where there is something to plan."""
+        scene = self._scene
+        if not may_fan_out(scene.options, scene.source.total):
+            return None
+        return Advice(self._fn if self._reuse is None else self._reuse.fn, scene.source, scene.options)
+
+    def _here_stage(self, advice: Advice | None) -> HereStage:
+        fn, reuse, journal = self._fn, self._reuse, self._journal
+        call = bind(fn, self._scene.options.seed) if reuse is None else reuse.here(journaled=journal is not None)
+        if journal is None:
+            return HereStage(self._scene, call, advice, reuse)
+        from fanwise._api._resuming import JournaledFn
+
+        journaled = JournaledFn(call, journal)
+        return HereStage(self._scene, journaled, advice, reuse, journaled)
+
+    def _crew_stage(self, advice: Advice | None) -> CrewStage:
+        from fanwise._api._crewed import CrewStage, Terms
+
+        scene, options, here = self._scene, self._scene.options, self._here
+        places = places_for(options)
+        if here is None or here.fan_out is None:
             terms = Terms(crew_size(options, places.backend))
             scene.story.decide(asked(options, scene.source.total, terms.workers))
-        if terms is not None:
-            crewed = self._crewed = CrewStage(scene, self._fn, self._hire(terms, places), terms, self._reuse)
-            yield from crewed.steps()
-            self._ending = crewed.ending
+        else:
+            plan, first = here.fan_out, here.loop.at
+            scene.source.reclaim(first)
+            cost = plan.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
+            learn = None if advice is None else advice.learn_start
+            terms = Terms(plan.workers, first, cost, here_allowed=True, start_s=plan.start_s, learn_start=learn)
+        scene.story.hired(places.backend.name, self._at_work(terms))
+        return CrewStage(scene, self._fn, places, terms, self._reuse)
 
-    def _hire(self, terms: Terms, places: Places | None) -> Places:
-        """Where the rest runs; the story hears how many workers that can keep busy."""
-        options, total = self._scene.options, self._scene.source.total
-        places = places or places_for(options)
-        most = [terms.workers] if options.executor is None else [terms.workers, options.executor.workers]
+    def _at_work(self, terms: Terms) -> int:
+        """How many workers what is left can keep busy."""
+        executor, total = self._scene.options.executor, self._scene.source.total
+        most = [terms.workers] if executor is None else [terms.workers, executor.workers]
         if total is not None:
             most.append(max(1, total - terms.first))
-        self._scene.story.hired(places.backend.name, min(most))
-        return places
+        return min(most)
 
     def _fresh(self) -> Iterator[Any]:
         """What became final since the last call, one by one."""
@@ -199,3 +221,12 @@ class Call:
         if isinstance(error, RunInterrupted | RunTimeoutError):
             error.run = run
         raise error
+
+
+def _reuse_of(fn: Callable[..., Any], options: Options) -> Reuse | None:
+    """What a call does with a cache; nothing of caches is loaded before there is one."""
+    if options.cache is None and "fanwise.cache" not in sys.modules:
+        return None
+    from fanwise._api._cached import reuse_of
+
+    return reuse_of(fn, options.cache, options.seed)

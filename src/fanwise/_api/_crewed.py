@@ -9,7 +9,7 @@ from typing import Any
 from fanwise._api import _endings
 from fanwise._api._cached import CachedSource, Counting, Reuse
 from fanwise._api._endings import DONE, Ending
-from fanwise._api._hiring import Places, chunk_aim
+from fanwise._api._hiring import Places
 from fanwise._api._resuming import JournaledSource
 from fanwise._api._scene import Scene
 from fanwise._api._starting import StartWatch
@@ -23,11 +23,12 @@ from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
-from fanwise.typing import Crew, Work
+from fanwise.typing import Backend, Crew, Work
 
 __all__ = ["CrewStage", "Terms"]
 
 _LOOKAHEAD = 64
+_REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class CrewStage:
             raise_on_error=options.raises,
             retry=options.retry,
             timeout=options.timeout,
-            chunks=chunk_aim(self._places.backend, options.chunk_size),
+            chunks=_chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
             warming_s=max(WARMING_S, terms.start_s / 2),
@@ -184,3 +185,11 @@ class CrewStage:
         """The consumer has these: as many further items may be begun."""
         if pieces and self._driver is not None:
             self._driver.feed(s.Demand(self._scene.clock.now(), sum(map(count_of, pieces))))
+
+
+def _chunk_aim(backend: Backend, size: int | None) -> ChunkAim:
+    """How long chunks are to be: on a cluster each costs the caller milliseconds, so they are longer there."""
+    cost: float | None = getattr(backend, "chunk_cost_s", None)
+    if cost is None:
+        return ChunkAim(size=size)
+    return ChunkAim(size, work_s=_REMOTE_CHUNK_S, longest_s=_LONGEST_S, overhead_s=cost)

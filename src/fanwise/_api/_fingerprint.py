@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
-from fanwise.cache import code_digest
-
 __all__ = ["fingerprint"]
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_DEREF"}
@@ -25,6 +23,8 @@ def fingerprint(fn: Callable[..., Any]) -> str:
     As the keys of a cache, with two exceptions: data without a stable key count by their pickle, or by their type; and
     what the function itself writes to, such as a list of what it has done, does not count, or no run could go on.
     """
+    from fanwise.cache import code_digest
+
     code = getattr(getattr(fn, "func", fn), "__code__", None)
     return code_digest(fn, _content, frozenset(_written(code)) if isinstance(code, CodeType) else ()).hex()
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanwise._api import _endings
 from fanwise._api._again import SecondChances
-from fanwise._api._cached import Reuse
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace
-from fanwise._api._resuming import JournaledFn
 from fanwise._api._scene import Scene
 from fanwise.engine._interrupts import TerminateAsInterrupt, Terminated
 from fanwise.engine._plan import FanOut, Stay
 from fanwise.engine._sentences import Decision, decide
 from fanwise.records.outcomes import Settled
+
+if TYPE_CHECKING:
+    from fanwise._api._cached import Reuse
+    from fanwise._api._resuming import JournaledFn
 
 __all__ = ["HereStage"]
 
@@ -29,7 +31,12 @@ class HereStage:
     """Runs the loop block by block. Afterwards either ``ending`` or ``fan_out`` is set."""
 
     def __init__(
-        self, scene: Scene, fn: Callable[[Any], Any], advice: Advice | None, reuse: Reuse | None = None
+        self,
+        scene: Scene,
+        fn: Callable[[Any], Any],
+        advice: Advice | None,
+        reuse: Reuse | None = None,
+        journaled: JournaledFn | None = None,
     ) -> None:
         options = scene.options
         self.ending: Ending | None = None
@@ -38,9 +45,9 @@ class HereStage:
         self._scene = scene
         self._advice = advice
         pace = EvenPace() if advice is None else advice.pace
-        most = 1 if isinstance(fn, JournaledFn) else (scene.lookahead or _STREAM_BLOCK) if scene.streaming else None
+        most = 1 if journaled is not None else (scene.lookahead or _STREAM_BLOCK) if scene.streaming else None
         self._pace = pace if most is None else CappedPace(pace, most)
-        self._journaled = fn if isinstance(fn, JournaledFn) else None
+        self._journaled = journaled
         self._reuse = reuse
         self._look_at = _LOOK_EVERY_S
         self._terminate = TerminateAsInterrupt()

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanwise._api._planning import budget_of
-from fanwise.engine._chunks import ChunkAim
-from fanwise.engine._resources import HostResources
 from fanwise.engine._sentences import Decision, decide
 from fanwise.errors import UsageError
 
@@ -21,15 +19,12 @@ __all__ = [
     "Places",
     "asked",
     "begins_here",
-    "chunk_aim",
     "crew_size",
     "may_fan_out",
     "places_for",
     "prepare_bundles",
     "uses_threads",
 ]
-
-_REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +79,10 @@ def places_for(options: Options) -> Places:
 
 def crew_size(options: Options, backend: Backend) -> int:
     """Workers of a call that begins with them: what a cluster has, else what this machine allows."""
+    from fanwise.engine._resources import HostResources
+
     slots: Callable[[], int] | None = getattr(backend, "slots", None)
     return slots() if slots is not None else budget_of(options, HostResources())[0]
-
-
-def chunk_aim(backend: Backend, size: int | None) -> ChunkAim:
-    """How long chunks are to be: on a cluster each costs the caller milliseconds, so they are longer there."""
-    cost: float | None = getattr(backend, "chunk_cost_s", None)
-    if cost is None:
-        return ChunkAim(size=size)
-    return ChunkAim(size, work_s=_REMOTE_CHUNK_S, longest_s=_LONGEST_S, overhead_s=cost)
 
 
 def uses_threads(options: Options) -> bool:

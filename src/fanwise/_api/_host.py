@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fanwise.backends.process._blas import share
-from fanwise.engine._resources import HostResources, Resources
 from fanwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from fanwise.engine._resources import Resources
 
 __all__ = ["host_facts", "load_now"]
 
@@ -31,6 +32,9 @@ def host_facts(load: float | None, workers: int | None, resources: Resources | N
     workers : int or None
         Processes that items were sent to; None if there were none.
     """
+    from fanwise.backends.process._blas import share
+    from fanwise.engine._resources import HostResources
+
     resources = resources or HostResources()
     facts: dict[str, Any] = {"load_at_start": load, "memory_limit_bytes": resources.memory().limit}
     with suppress(UsageError):  # FANWISE_WORKERS is no number; a run that asks for it has said so

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from fanwise.backends.dask import comm_address, is_dask_client, is_dask_url
 from fanwise.errors import UsageError, UsageTypeError, UsageValueError
 from fanwise.typing import Retry
 
@@ -180,6 +178,8 @@ def _seed(value: Any) -> int | None:
 
 def _backend(value: Any) -> str | Backend:
     if not isinstance(value, str):
+        from fanwise.backends.dask import is_dask_client
+
         if hasattr(value, "hire") or is_dask_client(value):
             return value  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
         raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
@@ -194,6 +194,8 @@ def checked_remote(url: str) -> str:
     UsageError
         If it is not, or of a kind that this version does not speak.
     """
+    from fanwise.backends.dask import comm_address, is_dask_url
+
     if not is_dask_url(url):
         raise UsageError(f"backend {url!r}: this version speaks Dask only; use dask://host:port")
     comm_address(url)
@@ -213,6 +215,8 @@ def _progress(value: Any) -> str | Progress:
 def _one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     if value in allowed:
         return str(value)
+    import difflib
+
     near = difflib.get_close_matches(str(value), list(allowed), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageValueError(f"{name} must be one of {_listed(allowed)}, got {value!r}{hint}")

@@ -5,23 +5,22 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
-from fanwise._api._cached import CachedFn
-from fanwise.backends.process import server_running, start_method
 from fanwise.engine._costs import Experience, Machine
 from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
-from fanwise.engine._resources import HostResources, Resources, budget, is_nested
 from fanwise.engine._sentences import Decision
 
 if TYPE_CHECKING:
     from fanwise._api._local import LocalLoop
     from fanwise._api._options import Options
     from fanwise._api._source import Source
+    from fanwise.engine._resources import Resources
 
 __all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "function_of"]
 
@@ -72,8 +71,9 @@ class CappedPace:
 
 def function_of(fn: Any) -> Hashable:
     """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
-    if isinstance(fn, CachedFn):
-        return CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
+    cached = sys.modules.get("fanwise._api._cached")  # loaded, if the run has a cache
+    if cached is not None and isinstance(fn, cached.CachedFn):
+        return cached.CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
     while isinstance(fn, partial):
         fn = fn.func
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
@@ -87,6 +87,8 @@ def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
     allowed = _task.budget()
     if allowed is not None:
         return min(options.workers or allowed, allowed), allowed, "nested"
+    from fanwise.engine._resources import budget, is_nested
+
     found = budget(resources, wanted=options.workers, nested=is_nested())
     return found.workers, found.cores, found.why
 
@@ -100,7 +102,7 @@ class Advice:
         self._fn = fn
         self._source = source
         self._options = options
-        self._resources = resources or HostResources()
+        self._given = resources
         self._function = function_of(fn)
         self._facts: Machine | None = None
         guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
@@ -110,9 +112,8 @@ class Advice:
         """What the plan says before the first item: something only of a function whose cost is known."""
         if not self.pace.knows or self.pace.verdict() is STAY:
             return STAY
-        self._facts = self._machine()
-        self.pace.relocate(self._facts)
-        verdict = self.pace.verdict() if self._facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
+        facts = self._look()
+        verdict = self.pace.verdict() if facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
         return verdict if isinstance(verdict, FanOut) else STAY
 
     def ask(self, loop: LocalLoop) -> FanOut | Stay:
@@ -121,8 +122,7 @@ class Advice:
         if verdict is STAY:
             return STAY
         if self._facts is None:
-            self._facts = self._machine()
-            self.pace.relocate(self._facts)
+            self._look()
             verdict = self.pace.verdict()
         if verdict is WEIGH:
             self._weigh(loop)
@@ -140,29 +140,50 @@ class Advice:
             EXPERIENCE.learn(self._function, memory)
 
     def invest(self) -> None:
-        """All has run here: tell the executor what it would have saved to have workers running."""
-        executor = self._options.executor
-        if executor is not None and self.pace.missed()[0]:
-            if self._facts is None:
-                self._facts = self._machine()
-                self.pace.relocate(self._facts)
-            executor.missed(*self.pace.missed())
+        """All has run here: workers that would have been of use are started for the next call, once they are worth it.
+
+        Those of an executor, or the fork server, without waiting for them. Both cost too much for any single call.
+        """
+        costs, executor = EXPERIENCE.costs, self._options.executor
+        if not self.pace.missed(costs.warm_s):
+            return
+        facts = self._look()
+        workers = min(facts.workers, self.pace.items)
+        if executor is not None:
+            executor.missed(self.pace.missed(costs.warm_s), costs.away(facts, workers))
+        elif facts.method == "forkserver" and not facts.server_running:
+            missed = self.pace.missed(costs.start(replace(facts, server_running=True), workers))
+            if EXPERIENCE.server.pay(missed, costs.base(facts)):
+                from fanwise.backends.process import start_server
+
+                start_server(self._fn)
 
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:
             EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds)
 
+    def _look(self) -> Machine:
+        """Facts of this process, measured once a call; the plan goes by them from now on."""
+        if self._facts is None:
+            self._facts = self._machine()
+            self.pace.relocate(self._facts)
+        return self._facts
+
     def _machine(self) -> Machine:
         """Facts of this process: looking them up takes about half a millisecond."""
-        workers, cores, why = budget_of(self._options, self._resources)
+        from fanwise.backends.process import server_running, start_method
+        from fanwise.engine._resources import HostResources
+
+        resources = self._given or HostResources()
+        workers, cores, why = budget_of(self._options, resources)
         executor = self._options.executor
         if executor is not None:
             workers = min(workers, executor.workers)
-        rss = self._resources.rss()
-        memory = self._resources.memory().available
+        rss = resources.rss()
+        memory = resources.memory().available
         most = max(1, int(0.8 * memory / _EACH_BYTES))
-        if self._resources.busy() >= cores:
+        if resources.busy() >= cores:
             most = min(most, workers)  # items that wait for a core look like items that wait for something else
         method = start_method(None) if executor is None else executor.start_method()
         inherits = executor is None and method == "fork" and self._source.inheritable

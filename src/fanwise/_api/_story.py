@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fanwise import _task
 from fanwise._api._endings import Ending
 from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
 from fanwise._api._options import LOCAL_BACKENDS
-from fanwise._format import message_of
 from fanwise.engine._sentences import Decision
-from fanwise.engine._telemetry import Telemetry
-from fanwise.records import run_events as told
-from fanwise.records.costs import of_blocks, without
-from fanwise.records.scheduling import HERE, Command, Event
-from fanwise.report import ReportBuilder, RunFacts
 
 if TYPE_CHECKING:
     from fanwise._api._options import Options
+    from fanwise._api._telling import Teller
     from fanwise.progress import Guard
     from fanwise.records.run_events import RunEvent
+    from fanwise.records.scheduling import Command, Event
     from fanwise.report import RunReport
     from fanwise.typing import Clock, Progress
 
-__all__ = ["Story", "label_of"]
+__all__ = ["Begun", "Decided", "Entry", "Story", "Stretch", "label_of"]
 
 _PROGRESS_FROM_S = 0.5  # a bar appears after a second; before that nobody need look
 _TICK_S = 0.1
@@ -36,8 +32,25 @@ _EARLY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The run began, with so many items (None: nobody knows)."""
+
+    total: int | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision of the plan, and the item before which it was made."""
+
+    at: float
+    decision: Decision
+    item: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
-    """Blocks that ran in the calling process, not yet made into events."""
+    """Blocks that ran in the calling process."""
 
     at: float
     first: int
@@ -45,35 +58,15 @@ class Stretch:
     resumed: tuple[int, ...] = ()
     cached: tuple[tuple[int, int], ...] = ()
 
-    def events(self) -> Iterator[RunEvent]:
-        """One for the stretch, and one for each item that failed or is tried again."""
-        blocks, failed = self.news.blocks, self.news.failed
-        if self.cached:
-            blocks, hits = without(self.cached, self.first, blocks)
-            for first, count, wall in hits:
-                yield told.ChunkDone(self.at, HERE, first, count, ok=count, cached=count, cache=wall)
-        for index in self.resumed:
-            yield told.ChunkDone(self.at, HERE, index, 1, ok=1, resumed=1)
-        items = sum(count for count, _ in blocks) - len(self.resumed)
-        busy = sum(wall for _, wall in blocks)
-        if items or failed:
-            costs, slow = of_blocks(self.first, blocks)
-            count = items + len(failed)
-            yield told.ChunkDone(
-                self.at, HERE, self.first, count, items, busy=busy, cpu=busy, costs=costs, slowest=slow
-            )
-        for index, attempt in self.news.retried:
-            yield told.ItemRetried(self.at, index, attempt)
-        for failure in failed:
-            kind = type(failure.error).__qualname__
-            said = message_of(failure.error)
-            yield told.ItemFailed(self.at, failure.index, kind, said, failure.traceback, attempts=failure.attempts)
+
+Entry: TypeAlias = "Begun | Decided | Stretch | RunEvent"
+"""What a story keeps: events, or what becomes events once somebody listens."""
 
 
 class Story:
     """Keeps the run events of one call, passes them on to a progress display, and folds them into a report at the end.
 
-    Nothing is made before it is needed: a call that ends within half a second without a report costs a list.
+    Nothing is made, or loaded, before it is needed: a call that ends within half a second without a report costs a list.
     """
 
     def __init__(self, fn: Callable[..., Any], total: int | None, options: Options, clock: Clock) -> None:
@@ -85,13 +78,12 @@ class Story:
         self._asked: str | Progress = "none" if is_inner() else options.progress
         self._options = options
         self._clock = clock
-        self._builder = ReportBuilder()
-        self._early: list[RunEvent | Stretch] = [told.RunStarted(0.0, total, self._label)]
-        self._telemetry: Telemetry | None = None
+        self._early: list[Entry] = [Begun(total, self._label)]
+        self._made: Teller | None = None
+        self._is_driven = False
         self._progress: Guard | None = None
         self._next_item = 0
         self._report: RunReport | None = None
-        self._ended = False
         self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         self._load = load_now()
         self._crew: tuple[str, int] | None = None
@@ -105,19 +97,17 @@ class Story:
         """Whether a display is open, or an object of the caller waits for the report."""
         return self._progress is not None or not isinstance(self._asked, str)
 
-    def tell(self, event: RunEvent) -> None:
-        """Keep an event, and pass it on to the display."""
-        self._early.append(event)
-        self._ended = self._ended or isinstance(event, told.RunEnded)
+    def _keep(self, entry: Entry) -> None:
+        """Keep an entry, and pass it on to the display."""
+        self._early.append(entry)
         if self._progress is not None or len(self._early) > _EARLY:
             self._flush()
 
     def hear(self, event: Event, commands: Sequence[Command]) -> None:
         """One step of the scheduler."""
-        if self._telemetry is None:
-            self._telemetry = Telemetry(self.began)
-        for happened in self._telemetry.hear(event, commands):
-            self.tell(happened)
+        self._is_driven = True
+        for happened in self._teller().heard(event, commands):
+            self._keep(happened)
 
     def hired(self, backend: str, workers: int) -> None:
         """Items are sent to so many workers of a backend."""
@@ -141,15 +131,13 @@ class Story:
 
     def decide(self, decision: Decision, item: int | None = None) -> None:
         """A decision of the plan."""
-        self.tell(told.Planned(self._at(), decision.code, decision.text, decision.facts, item))
+        self._keep(Decided(self._at(), decision, item))
 
     def stretch(self, loop: LocalLoop, resumed: Sequence[int] = (), cached: Sequence[tuple[int, int]] = ()) -> None:
         """What was run in the calling process since the last call; looked at only if somebody does."""
         stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed), tuple(cached))
         self._next_item = loop.at
-        self._early.append(stretch)
-        if self._progress is not None:
-            self._flush()
+        self._keep(stretch)
         self.tick(self.began + stretch.at)
 
     def end(self, ending: Ending, closing: Callable[[], Decision] | None = None) -> RunReport:
@@ -158,14 +146,15 @@ class Story:
         ``closing`` says why everything ran here, if it did.
         """
         if self._report is None:
-            if self._telemetry is None and closing is not None:
+            teller = self._teller()
+            if closing is not None and not self._is_driven:
                 self.decide(closing())
-            if not self._ended:  # a closed stream ends without the scheduler
-                self.tell(told.RunEnded(self._at(), ending.reported))
+            if not teller.has_ended:  # a closed stream ends without the scheduler
+                self._keep(teller.ended(self._at(), ending.reported))
             if self._progress is None and self.watched:
                 self._show()
             self._flush()
-            self._report = self._fold()
+            self._report = teller.report(self._at(), self._facts() | self._known)
             if self._progress is not None:
                 self._progress.finish(self._report)
         return self._report
@@ -174,13 +163,16 @@ class Story:
         """Hand what was kept to the report and the display."""
         early, self._early = self._early, []
         for entry in early:
-            for event in entry.events() if isinstance(entry, Stretch) else (entry,):
-                self._builder.on(event)
+            for event in self._teller().tell(entry):
                 if self._progress is not None:
                     self._progress.on(event)
 
-    def _fold(self) -> RunReport:
-        return self._builder.finish(self._at(), RunFacts(**self._facts() | self._known))
+    def _teller(self) -> Teller:
+        if self._made is None:
+            from fanwise._api._telling import Teller
+
+            self._made = Teller(self.began)
+        return self._made
 
     def _facts(self) -> dict[str, Any]:
         """What this call knows of itself."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fanwise._api._collector import Collector, Submitted
 from fanwise._api._options import LOCAL_BACKENDS, checked_remote
 from fanwise._clock import SystemClock
+from fanwise.engine._costs import Rent
 from fanwise.engine._resources import HostResources, budget
 from fanwise.errors import BackendError, UsageTypeError, UsageValueError
 from fanwise.typing import InterruptPolicy
@@ -118,7 +119,7 @@ class Executor(StandardExecutor):
             "max_tasks_per_child": max_tasks_per_child,
             "isolate": isolate,
         }
-        self._missed_s = 0.0
+        self._rent = Rent()
         self._lock = threading.Lock()
         self._closed = False
         self._places: Backend | None = None
@@ -164,9 +165,7 @@ class Executor(StandardExecutor):
 
         ``price`` is how many seconds a start keeps its caller.
         """
-        self._missed_s += seconds
-        if self._missed_s >= price:
-            self._missed_s = 0.0
+        if self._rent.pay(seconds, price):
             with suppress(BackendError):  # the run that missed them has ended well without
                 self.warm_up()
 

@@ -15,7 +15,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
 
-from fanwise._task import Place, current_task, enter, leave
+from fanwise._task import Place, enter, leave
 from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import ChunkStats
@@ -28,9 +28,7 @@ __all__ = [
     "Tally",
     "Watch",
     "bin_of",
-    "bind",
     "execute",
-    "generator_of",
     "run_block",
 ]
 
@@ -246,20 +244,3 @@ def _outside(blocks: Sequence[tuple[int, int]], end: int) -> list[int]:
         offsets += range(at, begin)
         at = begin + count
     return [*offsets, *range(at, end)]
-
-
-def bind(fn: Callable[..., Any], seed: int | None) -> Callable[[Any], Any]:
-    """Return ``fn`` as a function of the item alone: ``rng`` follows from the seed and the item's index."""
-    return fn if seed is None else partial(_call_seeded, fn, seed)
-
-
-def _call_seeded(fn: Callable[..., Any], seed: int, item: Any) -> Any:
-    task = current_task()
-    return fn(item, rng=generator_of(seed, task.index if task is not None else 0))
-
-
-def generator_of(seed: int, index: int) -> Any:
-    """The generator that an item is given."""
-    from numpy.random import PCG64, Generator, SeedSequence
-
-    return Generator(PCG64(SeedSequence(seed, spawn_key=(index,))))

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 from fanwise._format import traceback_of
+from fanwise._seeds import bind
 from fanwise._task import Place
-from fanwise.backends._execution import Failure, Function, Streak, Tally, bind, execute
+from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
 from fanwise.records.outcomes import Failed, Settled
 from fanwise.records.scheduling import (
     Chunk,

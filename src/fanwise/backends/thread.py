@@ -13,8 +13,9 @@ from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 
+from fanwise._seeds import bind
 from fanwise._task import Place
-from fanwise.backends._execution import Failure, Function, Streak, Tally, bind, execute
+from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
 from fanwise.backends.serial import record_of
 from fanwise.records.scheduling import (
     Chunk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-__all__ = ["Costs", "Experience", "Machine", "Remembered"]
+__all__ = ["Costs", "Experience", "Machine", "Remembered", "Rent"]
 
 FORGET = 0.5
 MOST_REMEMBERED = 256
@@ -157,13 +157,34 @@ class Remembered:
     codec_s: float = 0.0
 
 
-class Experience:
-    """What this process has learned: costs of its machine and of functions it ran. Never written to disk."""
+class Rent:
+    """What was lost so far by doing without something that pays in no single call: it is bought once that is its price."""
 
-    __slots__ = ("_functions", "_starts", "costs")
+    __slots__ = ("paid_s",)
+
+    def __init__(self) -> None:
+        self.paid_s = 0.0
+
+    def pay(self, seconds: float, price_s: float) -> bool:
+        """Count what one more call has lost; True if the time to buy has come, from when on the count is anew."""
+        self.paid_s += seconds
+        if self.paid_s < price_s:
+            return False
+        self.paid_s = 0.0
+        return True
+
+
+class Experience:
+    """What this process has learned: costs of its machine and of functions it ran. Never written to disk.
+
+    ``server`` counts what was lost by having no fork server.
+    """
+
+    __slots__ = ("_functions", "_starts", "costs", "server")
 
     def __init__(self, costs: Costs | None = None) -> None:
         self.costs = costs or Costs()
+        self.server = Rent()
         self._starts = 0
         self._functions: dict[Hashable, Remembered] = {}
 

@@ -19,6 +19,7 @@ __all__ = ["STAY", "WEIGH", "FanOut", "Pace", "Stay", "Weigh"]
 
 LEAST_LEFT_S = 3e-3
 LEAST_GAIN = 0.9
+WORTH_MISSING_S = 10e-3
 BLOCK_S = 1e-3
 CHUNK_S = 10e-3
 WAITING_USE = 0.3  # below: items wait rather than compute
@@ -226,17 +227,15 @@ class Pace:
             return WEIGH
         return self._fan_out(done, left, cost, workers, start, rest - expected)
 
-    def missed(self) -> tuple[float, float]:
-        """What workers that were running already would have saved, now that all has run here, and the price of a start.
+    def missed(self, start_s: float) -> float:
+        """Seconds that were lost by having run all here, had workers been there ``start_s`` after the first item.
 
-        Both in seconds. An executor whose start pays in no single call would never start workers: what is missed adds up.
+        Nothing is missed by work of less than 10 ms: to find out more about it would cost too much of its time.
         """
         machine, items, rest = self._machine, self.items, self.seconds
-        workers = min(machine.workers, items)
-        price = self._costs.away(machine, workers)
-        if machine.single or machine.warm or machine.method == "thread" or rest <= LEAST_LEFT_S or items < 2:
-            return 0.0, price
-        return max(0.0, LEAST_GAIN * rest - self._expected(items, rest, workers, self._costs.warm_s)), price
+        if machine.single or machine.warm or machine.method == "thread" or rest < WORTH_MISSING_S or items < 2:
+            return 0.0
+        return max(0.0, LEAST_GAIN * rest - self._expected(items, rest, min(machine.workers, items), start_s))
 
     def closing(self) -> Decision:
         """Why everything ran here, once it has."""

@@ -26,10 +26,10 @@ def double(x: int) -> int:
     return 2 * x
 
 
-def reuse_with(known: Sequence[int]) -> Reuse:
-    """What a run has whose cache holds the results of some items."""
+def reuse_with(known: Sequence[int], *, adaptive: bool = False) -> Reuse:
+    """What a run has whose cache holds the results of some items; if it adapts, it may step aside after 64 calls."""
     cache = MemoryCache()
-    memo = cache.for_run(double)
+    memo = cache.memoize(double, adaptive=adaptive)
     for item in known:
         memo(item)
     return Reuse(memo, None)
@@ -111,7 +111,8 @@ class TestBlocks:
         assert str(drawing.error) == "the input"
 
     def test_in_bypass_blocks_are_as_large_as_asked_for(self) -> None:
-        reuse, source = source_over(range(2000), [])
+        reuse = reuse_with([], adaptive=True)
+        source = reuse.over(source_of(range(2000)))
         run_blocks(reuse, source, 10, stop=500)
         assert reuse.fn.memo.bypassing
         items, drawing = source.block(500, 300)

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from fanwise import _task
+from fanwise._api import _planning
 from fanwise._api._again import SecondChances
 from fanwise._api._local import LocalLoop
 from fanwise._api._options import Options, read_options
 from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
 from fanwise._api._source import source_of
+from fanwise.backends import process
+from fanwise.engine._costs import Experience
 from fanwise.engine._plan import FanOut, Stay
 from fanwise.engine._resources import Cores, Memory
 from fanwise.testing import FakeClock
@@ -225,3 +228,47 @@ class TestBeforeTheFirstItem:
 
     def test_unknown_functions_are_looked_at_first(self) -> None:
         assert isinstance(Advice(abs, source_of([1] * 100), options(), Machine()).at_once(), Stay)
+
+
+class TestInvesting:
+    """What pays in no single call is bought once several have gone without."""
+
+    @pytest.fixture
+    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+        """Functions that a fork server was started for; there is none, and forking is not safe."""
+        found: list[object] = []
+        monkeypatch.setattr(process, "start_server", found.append)
+        monkeypatch.setattr(process, "start_method", lambda wanted: "forkserver")
+        monkeypatch.setattr(process, "server_running", lambda: False)
+        monkeypatch.setattr(_planning, "EXPERIENCE", Experience())
+        return found
+
+    def call(self, machine: Machine, *, items: int = 8, seconds_each: float = 0.01) -> None:
+        """One call that stays here."""
+        advice = Advice(abs, source_of(list(range(items))), options(), machine)
+        advice.pace.record(items, items * seconds_each)
+        advice.invest()
+
+    def test_a_fork_server_is_started_once_calls_have_lost_what_it_costs(self, started: list[object]) -> None:
+        machine = Machine(2)
+        while not started:
+            self.call(machine)
+        assert started == [abs]
+        assert 4 <= machine.looks <= 8
+
+    def test_small_work_never_looks_at_the_machine(self, started: list[object]) -> None:
+        machine = Machine(2)
+        for _ in range(1000):
+            self.call(machine, items=100, seconds_each=3e-5)
+        assert (machine.looks, started) == (0, [])
+
+    def test_one_core_needs_no_server(self, started: list[object]) -> None:
+        for _ in range(100):
+            self.call(Machine(1))
+        assert started == []
+
+    def test_one_that_runs_is_not_started_again(self, started: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(process, "server_running", lambda: True)
+        for _ in range(100):
+            self.call(Machine(2))
+        assert started == []

@@ -17,6 +17,7 @@ from fanwise._api._options import read_options
 from fanwise._api._planning import EvenPace
 from fanwise._api._source import source_of
 from fanwise._api._story import Story, Stretch, label_of
+from fanwise._api._telling import events_of
 from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
 from fanwise.records import scheduling as s
@@ -165,7 +166,7 @@ def test_steps_of_the_scheduler_become_events() -> None:
 
 def test_a_stretch_is_one_event_and_one_for_each_failure() -> None:
     failures = [failed_here(ValueError("bad"), 3, 0.1)]
-    events = list(Stretch(1.0, 0, News([(2, 0.2), (1, 0.3)], failures)).events())
+    events = list(events_of(Stretch(1.0, 0, News([(2, 0.2), (1, 0.3)], failures))))
     done, failed = events
     assert isinstance(done, told.ChunkDone)
     assert (done.first, done.count, done.ok) == (0, 4, 3)
@@ -175,7 +176,7 @@ def test_a_stretch_is_one_event_and_one_for_each_failure() -> None:
 
 
 def test_an_empty_stretch_is_no_event() -> None:
-    assert list(Stretch(1.0, 0, News()).events()) == []
+    assert list(events_of(Stretch(1.0, 0, News()))) == []
 
 
 class Named:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanwise._seeds import bind
 from fanwise._task import Place, current_task
 from fanwise.backends import _execution
-from fanwise.backends._execution import Failure, Function, Streak, Tally, bin_of, bind, execute
+from fanwise.backends._execution import Failure, Function, Streak, Tally, bin_of, execute
 from fanwise.records.costs import bin_bounds
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.engine._costs import MOST_REMEMBERED, Costs, Experience, Machine, Remembered
+from fanwise.engine._costs import MOST_REMEMBERED, Costs, Experience, Machine, Remembered, Rent
 
 METHODS = ("fork", "forkserver", "spawn", "thread")
 C = Costs()
@@ -143,3 +143,18 @@ class TestExperience:
         for function in latest[:MOST_REMEMBERED]:
             assert experience.recall(function) == Remembered(last_time[function])
         assert all(experience.recall(function) is None for function in latest[MOST_REMEMBERED:])
+
+
+class TestRent:
+    def test_it_is_paid_until_it_is_the_price(self) -> None:
+        rent = Rent()
+        assert [rent.pay(0.4, 1.0) for _ in range(6)] == [False, False, True, False, False, True]
+
+    @given(st.lists(st.floats(0.0, 10.0), max_size=50), st.floats(0.1, 20.0))
+    def test_no_more_is_lost_than_the_price_and_one_call(self, calls: list[float], price: float) -> None:
+        rent, lost = Rent(), 0.0
+        for call in calls:
+            lost += call
+            if rent.pay(call, price):
+                lost = 0.0
+            assert lost < price + call

@@ -367,17 +367,21 @@ class TestSentences:
 
 
 class TestWhatIsMissed:
-    """Work that ran here, although workers would have been quicker had they been running."""
+    """Work that ran here, although workers would have been quicker had they been there."""
 
     SERVER = Machine(cores=2, workers=2, method="forkserver", preload_s=0.15)
 
-    def missed(self, total: int, cost: float, machine: Machine = SERVER, **how: float) -> float:
-        _, verdict, pace = play(total, cost, machine=machine, **how)
+    def missed(self, total: int, cost: float, *, start_s: float = 1e-4, **how: float) -> float:
+        _, verdict, pace = play(total, cost, machine=self.SERVER, **how)
         assert verdict is None
-        return pace.missed()[0]
+        return pace.missed(start_s)
 
     def test_a_start_that_no_single_call_pays_for(self):
         assert 0.03 < self.missed(8, 0.01) < 0.04
+
+    def test_less_the_later_they_come(self):
+        assert self.missed(8, 0.01, start_s=0.02) == pytest.approx(self.missed(8, 0.01) - 0.02, abs=1e-3)
+        assert self.missed(8, 0.01, start_s=0.1) == 0.0
 
     @pytest.mark.parametrize(("total", "cost"), [(1, 0.05), (100, 1e-5), (3, 1e-3)])
     def test_nothing_by_small_work(self, total, cost):
@@ -392,7 +396,7 @@ class TestWhatIsMissed:
     def test_nothing_where_no_workers_are_to_be_started(self, facts):
         pace = Pace(8, Machine(cores=2, workers=2, **facts), Costs())
         pace.record(8, 0.08)
-        assert pace.missed()[0] == 0.0
+        assert pace.missed(1e-4) == 0.0
 
     def test_the_price_is_what_the_caller_waits(self):
         costs = Costs()

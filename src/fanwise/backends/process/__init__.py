@@ -8,7 +8,7 @@ from fanwise.backends.process._attached import forget_attachment
 from fanwise.backends.process._method import choose as start_method
 from fanwise.backends.process._method import server_running
 from fanwise.backends.process._pickling import register_attachment, register_resolver
-from fanwise.backends.process._pool import ProcessBackend
+from fanwise.backends.process._pool import ProcessBackend, start_server
 
 __all__ = [
     "ProcessBackend",
@@ -17,4 +17,5 @@ __all__ = [
     "register_resolver",
     "server_running",
     "start_method",
+    "start_server",
 ]

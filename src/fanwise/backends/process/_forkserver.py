@@ -52,20 +52,27 @@ class ForkServer:
             If the server cannot be started or reached.
         """
         told, tell = os.pipe()
-        request = pickle.dumps((tuple(sys.path), tuple(modules)))
         try:
-            with self._lock:
-                try:
-                    _memfd.send(self._connected(), [request], [*ends.fds(), tell])
-                except (BrokenPipeError, ConnectionResetError):  # somebody has killed it: one more try
-                    self._drop()
-                    _memfd.send(self._connected(), [request], [*ends.fds(), tell])
+            self._ask(modules, [*ends.fds(), tell])
         except BaseException:
             os.close(told)
             raise
         finally:
             os.close(tell)
         return Grandchild(told)
+
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Have these modules loaded; the server is started if need be. Raises like `launch`."""
+        self._ask(modules, [])
+
+    def _ask(self, modules: Sequence[str], fds: Sequence[int]) -> None:
+        request = pickle.dumps((tuple(sys.path), tuple(modules)))
+        with self._lock:
+            try:
+                _memfd.send(self._connected(), [request], fds)
+            except (BrokenPipeError, ConnectionResetError):  # somebody has killed it: one more try
+                self._drop()
+                _memfd.send(self._connected(), [request], fds)
 
     def _connected(self) -> socket.socket:
         if self._sock is None:
@@ -155,16 +162,13 @@ class _Server:
         request, fds = _memfd.receive(self._sock, _REQUEST)
         if not request:
             return False
-        *ends, tell = fds
-        if _is_unheard(tell):
+        if fds and _is_unheard(fds[-1]):
             _close_all(fds)
             return True
-        path, modules = pickle.loads(request)
-        sys.path[:] = path
-        for name in modules:
-            with suppress(Exception):  # the worker will meet and report the same error
-                import_module(name)
-        _blas.prepare()
+        _load(*pickle.loads(request))
+        if not fds:  # all that was wanted
+            return True
+        *ends, tell = fds
         try:
             pid = os.fork()
         except OSError as error:
@@ -194,6 +198,15 @@ class _Server:
             tell = self._tells.pop(pid)
             _tell(tell, status)
             os.close(tell)
+
+
+def _load(path: Sequence[str], modules: Iterable[str]) -> None:
+    """Import what workers will need."""
+    sys.path[:] = path
+    for name in modules:
+        with suppress(Exception):  # the worker will meet and report the same error
+            import_module(name)
+    _blas.prepare()
 
 
 def _tell(pipe: int, number: int) -> None:

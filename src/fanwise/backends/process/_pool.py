@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -20,7 +21,7 @@ from fanwise.backends.process._start import Starter, modules_of
 from fanwise.errors import BackendError, NotPicklableError
 from fanwise.typing import Clock, Work
 
-__all__ = ["ProcessBackend"]
+__all__ = ["ProcessBackend", "start_server"]
 
 
 class ProcessBackend:
@@ -150,3 +151,11 @@ def _nothing(item: Any) -> None:
 
 def _no_items(first: int, count: int) -> Sequence[Any]:
     return ()
+
+
+def start_server(fn: Callable[..., Any]) -> None:
+    """Start the fork server of this process in the background, with what ``fn`` needs."""
+    from fanwise.backends.process import _forkserver
+
+    with suppress(OSError):  # whoever needs it hears of that
+        _forkserver.shared.prepare(modules_of(fn))

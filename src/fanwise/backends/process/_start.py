@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from fanwise.backends._execution import Function, bind
+from fanwise._seeds import bind
+from fanwise.backends._execution import Function
 from fanwise.backends.process import _blas, _fork
 from fanwise.backends.process._birth import Initializer, Setup
 from fanwise.backends.process._culprit import explain

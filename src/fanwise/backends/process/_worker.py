@@ -14,7 +14,8 @@ from functools import partial
 from time import monotonic
 from typing import Any, NoReturn
 
-from fanwise.backends._execution import Function, bind
+from fanwise._seeds import bind
+from fanwise.backends._execution import Function
 from fanwise.backends.process import _exceptions, _pickling
 from fanwise.backends.process._attached import FUNCTIONS_TOO, detach_all
 from fanwise.backends.process._birth import Initializer, Setup, guard_signals, ignore, settle_in
