@@ -79,8 +79,9 @@ class Levels:
         self._note_epoch()
 
     def _note_epoch(self) -> None:
-        if self.disk is not None and self.disk.epoch is not None:
-            self.epoch = self.disk.epoch
+        epoch = self.disk.epoch if self.disk is not None else None
+        if epoch is not None:
+            self.epoch = epoch
 
     def refresh(self, now: float) -> None:
         """Notice files that were deleted or replaced."""
@@ -272,11 +273,13 @@ class Levels:
         except OSError as error:
             self._fail(error)
             return False
-        if not disk.writable:
-            self.warn_once("read-only", "cache: the directory is read-only; results are not stored")
-        elif not stored:
+        if stored:
+            return True
+        if disk.writable:
             self.counters.uncacheable += 1
-        return stored
+        else:
+            self.warn_once("read-only", "cache: the directory is read-only; results are not stored")
+        return False
 
     def _fail(self, error: OSError) -> None:
         self.counters.errors += 1
