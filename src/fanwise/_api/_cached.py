@@ -22,7 +22,7 @@ from fanwise._seeds import generator
 from fanwise._task import current_task
 from fanwise.engine._driver import Listener
 from fanwise.errors import FanwiseWarning, UsageError
-from fanwise.records.outcomes import Batch, Settled, first_of
+from fanwise.records.outcomes import Batch, first_of
 from fanwise.records.scheduling import ChunkFinished, ChunkStats, Command, Event
 
 if TYPE_CHECKING:
@@ -237,11 +237,6 @@ class CachedSource(Overlay):
         except Exception:  # noqa: BLE001  # whatever an object says when asked for its key: its own call will raise it
             return False, None
 
-    def keep(self, piece: Settled) -> None:
-        """Write down what is good, if there is a journal."""
-        if isinstance(self._source, JournaledSource):
-            self._source.keep(piece)
-
     def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
         super().reclaim(first, [*unused, *(item for item, _ in self._waiting)])
         self._waiting.clear()
@@ -278,6 +273,10 @@ class Reuse:
         hits = self._hits[:]
         self._hits.clear()
         return hits
+
+    def counting(self, listener: Listener) -> Counting:
+        """A listener before another one that takes in what workers counted."""
+        return Counting(listener, self)
 
     def absorb(self, stats: ChunkStats) -> None:
         """Add what a worker counted."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanwise._api import _endings
-from fanwise._api._cached import CachedSource, Counting, Reuse
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places
-from fanwise._api._resuming import JournaledSource
 from fanwise._api._scene import Scene
+from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
 from fanwise.engine._chunks import ChunkAim
@@ -24,6 +23,9 @@ from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
 from fanwise.typing import Backend, Crew, Work
+
+if TYPE_CHECKING:
+    from fanwise._api._cached import Reuse
 
 __all__ = ["CrewStage", "Terms"]
 
@@ -130,7 +132,7 @@ class CrewStage:
 
     def _listener(self) -> Listener:
         scene, learn = self._scene, self._terms.learn_start
-        listener: Listener = scene.story if self._reuse is None else Counting(scene.story, self._reuse)
+        listener: Listener = scene.story if self._reuse is None else self._reuse.counting(scene.story)
         return listener if learn is None else StartWatch(listener, learn)
 
     def _hands(self, crew: Crew, interrupts: SignalInterrupts) -> Hands:
@@ -156,7 +158,7 @@ class CrewStage:
                 self._blamed = piece, _endings.shortened(self._scene.source.take(piece.index, 1)[0])
             self._fresh.append(piece)
             self._low.put(piece)
-            if isinstance(self._scene.source, JournaledSource | CachedSource):
+            if isinstance(self._scene.source, Overlay):
                 self._scene.source.keep(piece)
         self._scene.source.release(self._low.next)
 

@@ -244,6 +244,11 @@ class Overlay:
     def item(self, index: int) -> Any:
         return self._source.item(index)
 
+    def keep(self, piece: Settled) -> None:
+        """Hear what came of items."""
+        if isinstance(self._source, Overlay):
+            self._source.keep(piece)
+
     def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
         self._drawn = first
         self._source.reclaim(first, unused)
