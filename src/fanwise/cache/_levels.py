@@ -108,7 +108,7 @@ class Levels:
             return entry.value
         return MISSING
 
-    def find(self, key: bytes, *, far: bool = True, spares: bool = True) -> Any:  # noqa: C901 - a hit takes 2 µs in all
+    def find(self, key: bytes, *, far: bool = True, spares: bool = True) -> Any:
         """The value of a key, or `MISSING`; hits are counted, misses are the caller's to count.
 
         ``far``: other hosts are asked too; ``spares``: a hit spares the caller what computing it took.
