@@ -52,18 +52,18 @@ def dispatch(rounds: int = 5) -> dict[str, float]:
     """10⁵ trivial tasks on two warm workers, chunks of one and automatic."""
     items = list(range(100_000))
     with (
-        fanwise.Executor(2) as executor,
+        fanwise.Executor(2, backend="process") as executor,
         multiprocessing.get_context("fork").Pool(2) as pool,
         ProcessPoolExecutor(2) as ppe,
     ):
-        fanwise.map(abs, items[:100], executor=executor, timeout=60)
+        fanwise.map(abs, items[:100], executor=executor)
         pool.map(abs, items[:100])
         list(ppe.map(abs, items[:100]))
         best = interleaved(
             {
-                "fanwise, 1": lambda: fanwise.map(abs, items, executor=executor, chunk_size=1, timeout=60),
+                "fanwise, 1": lambda: fanwise.map(abs, items, executor=executor, chunk_size=1),
                 "Pool, 1": lambda: pool.map(abs, items, chunksize=1),
-                "fanwise, auto": lambda: fanwise.run(abs, items, executor=executor, timeout=60),
+                "fanwise, auto": lambda: fanwise.map(abs, items, executor=executor),
                 "ProcessPoolExecutor, n//8": lambda: list(ppe.map(abs, items, chunksize=len(items) // 8)),
             },
             rounds,

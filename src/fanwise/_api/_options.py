@@ -156,6 +156,8 @@ def _path(name: str, value: Any) -> Any:
 
 
 def _retry(value: Any) -> Retry | None:
+    if type(value) is int and value == 0:
+        return None
     retry = value if isinstance(value, Retry) else Retry(whole_number("retries", value, least=0))
     whole_number("retries.times", retry.times, least=0)
     for name in ("delay", "factor", "max_delay"):

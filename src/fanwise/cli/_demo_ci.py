@@ -39,7 +39,7 @@ def job() -> DemoJob:
         done = study(tables, ALL, question)
         if done.report is None:
             raise RuntimeError("a study of tables has a report")
-        return b"".join(part.values.tobytes() for part in done.parts if part.values is not None), done.report
+        return b"".join(n.tobytes() for part in done.parts if (n := part.numbers()) is not None), done.report
 
     return DemoJob("ci", len(tables), "2×2 tables, four exact methods", loop, fanned)
 

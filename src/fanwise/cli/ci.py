@@ -156,15 +156,16 @@ def _journal(job: Job, options: RunOptions, settings: dict[str, Any]) -> Journal
 
 def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) -> int:
     from fanwise.workloads.exactci._job import compute, opened, publish, read
+    from fanwise.workloads.exactci._scratch import scratch
 
     if find_spec("numba") is None:
         options.note("fanwise ci: numba is missing, so this takes about 100 times as long: pip install 'fanwise[ci]'")
-    with opened(job, sys.stdin.buffer) as source:
+    with opened(job, sys.stdin.buffer) as source, scratch() as counts, scratch() as numbers:
         with terminable():
-            tables = read(job, source)
+            tables = read(job, source, counts)
         journal = _journal(job, options, settings)
         run = {"workers": options.parallel, "backend": options.backend, "cache": options.cache()}
-        done = compute(job, tables, progress=options.bar("ci"), resume=journal and journal.path, **run)
+        done = compute(job, tables, numbers, progress=options.bar("ci"), resume=journal and journal.path, **run)
         with terminable(), kept(len(tables.status) * len(job.methods), journal), stdout_bytes() as stream:
             rows = publish(job, source, done, stream)
         if journal is not None:

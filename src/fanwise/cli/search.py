@@ -27,6 +27,7 @@ __all__ = ["output_of", "plan", "run", "search"]
 
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
 _OWN_FILES = ("run.json", "summary.json", "funnel.html")
+LISTED = 10  # items that a line names
 TOLERATED = 1e-6  # larger differences from statsmodels are a defect
 
 search = Commands(
@@ -204,6 +205,8 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
     say = options.note if options.json else _print_unless(options.quiet)
     for where, message in problems:
         print(f"fanwise search: {where}: {message}", file=sys.stderr)
+    if result.excluded:
+        options.note(f"fanwise search: left out: {_left_out(result.excluded)}.")
     for line in _closing(result):
         say(line)
     return code, _summary(result, (code, time.perf_counter() - began), options, problems)
@@ -230,6 +233,12 @@ def _problems(result: Result) -> list[tuple[str, str]]:
         (f"ids {problem.first:,} to {problem.stop - 1:,}", f"{problem.error} (--resume tries only what is missing)")
         for problem in result.problems
     ]
+
+
+def _left_out(excluded: Sequence[tuple[str, str]]) -> str:
+    """Items that left the pool, and why; `plan` and ``summary.json`` name all of them."""
+    named = ", ".join(f"{item} ({why})" for item, why in excluded[:LISTED])
+    return named if len(excluded) <= LISTED else f"{named} and {len(excluded) - LISTED:,} more"
 
 
 def _code(verification: Verification | None, problems: Sequence[tuple[str, str]]) -> Exit:

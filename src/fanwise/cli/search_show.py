@@ -298,8 +298,7 @@ def forecast(config: Path, output: Path, futures: dict[str, Path], **own: Any) -
         _write(output, text)
     empty = sum(any(map(isnan, column)) for by_id in found.values() for column in by_id.values())
     if empty:
-        print(
-            f"fanwise search: {empty} columns of {output} have empty cells: an input is missing there.", file=sys.stderr
-        )
+        columns = "1 column" if empty == 1 else f"{empty} columns"
+        print(f"fanwise search: empty cells in {columns} of {output}: an input is missing there.", file=sys.stderr)
         return Exit.PARTIAL
     return Exit.DONE

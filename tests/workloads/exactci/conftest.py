@@ -6,6 +6,7 @@ import csv
 import gc
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import pytest
 from fanwise.workloads.exactci import _jit
 from fanwise.workloads.exactci._coverage import ready_to_tally
 from fanwise.workloads.exactci._methods import ask
+from fanwise.workloads.exactci._scratch import Scratch, scratch
 from fanwise.workloads.exactci._solve import FIELDS, ready, solve_chunk
 
 EXACT = ("conditional", "midp", "blaker", "minlike")
@@ -44,6 +46,12 @@ def _numba_is_not_garbage() -> None:
 def golden(shared_data: Path) -> list[dict[str, str]]:
     with open(shared_data / "exactci" / "golden.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def place() -> Iterator[Scratch]:
+    with scratch() as opened:
+        yield opened
 
 
 def uncompiled(module: ModuleType) -> ModuleType:

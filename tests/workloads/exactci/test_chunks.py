@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanwise.workloads.exactci import _chunks
 from fanwise.workloads.exactci._chunks import LONGEST, PAYS_S, cost_s, cut, pays, total_s
 
 seeds = st.integers(0, 2**32 - 1)
@@ -43,6 +44,16 @@ def test_a_changed_row_changes_few_chunks(seed: int, at: int, change: str) -> No
     old, new = ({t[i:j].tobytes() for i, j in cut(t, "midp", 5e-5)} for t in (before, after))
     assert len(old) > 20
     assert len(new - old) <= 8
+
+
+@given(seed=seeds, window=st.integers(150, 400))
+def test_rows_are_cut_alike_however_many_are_looked_at_together(seed: int, window: int) -> None:
+    tables = some_tables(seed, 900)
+    whole = cut(tables, "midp", 2e-5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_chunks, "WINDOW", window)
+        assert cut(tables, "midp", 2e-5) == whole
+        assert total_s(tables, ["midp", "unconditional"]) == pytest.approx(18.0 + cost_s(tables, "midp").sum())
 
 
 def test_equal_rows_are_cut_too() -> None:

@@ -102,7 +102,9 @@ def test_no_rows_are_rows_too() -> None:
         assert status.shape == (0,)
 
 
-@pytest.mark.parametrize("wrong", [[1, 2, 3, 4], [[1, 2, 3]], np.zeros((2, 2, 4)), np.zeros((2, 4), complex)])
+@pytest.mark.parametrize(
+    "wrong", [[1, 2, 3, 4], [[1, 2, 3]], [[], []], np.zeros((0, 3)), np.zeros((2, 2, 4)), np.zeros((2, 4), complex)]
+)
 def test_another_shape_or_kind_is_refused(wrong: object) -> None:
     with pytest.raises(UsageError, match="expected"):
         read_counts(wrong)

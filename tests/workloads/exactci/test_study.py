@@ -12,8 +12,9 @@ import fanwise
 from fanwise.workloads.exactci import study as module
 from fanwise.workloads.exactci._methods import ask
 from fanwise.workloads.exactci._records import Status
+from fanwise.workloads.exactci._scratch import CountRows, Scratch, Spilled, scratch
 from fanwise.workloads.exactci._solve import solve_chunk
-from fanwise.workloads.exactci.study import Origins, _items, _kept, _result, study
+from fanwise.workloads.exactci.study import Origins, Work, _result, spilled_study, study
 
 QUESTION = ask(["midp"], 0.05, "two-sided")
 
@@ -49,14 +50,34 @@ def test_origins_are_those_of_the_events() -> None:
     assert heard.calls == ["start 6", *["SimpleNamespace"] * 4, "finish"]
 
 
-def test_a_study_passes_its_events_on_to_the_users_progress() -> None:
+def rows_of(tables: np.ndarray, place: Scratch) -> CountRows:
+    rows = CountRows(place)
+    rows.append(tables)
+    return rows
+
+
+def test_a_study_passes_its_events_on_to_the_users_progress(place: Scratch) -> None:
     heard = Heard()
     tables = np.random.default_rng(0).integers(0, 300, (5000, 4))
-    done = study(tables, ["midp", "wald"], QUESTION, progress=heard, workers=1)
+    done = spilled_study(tables, ["midp", "wald"], QUESTION, place, progress=heard, workers=1)
     assert heard.calls[0].startswith("start ")
     assert heard.calls[-1] == "finish"
     assert "ChunkDone" in heard.calls
     assert {part.origin for part in done.parts} == {"computed"}
+    assert done.report is not None
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.process)])
+def test_a_study_on_disk_gives_the_numbers_of_one_in_memory(workers: int) -> None:
+    tables = np.random.default_rng(3).integers(0, 300, (12_000, 4))
+    inside = study(tables, ["midp", "wald"], QUESTION, progress="none", workers=1)
+    with scratch() as counts, scratch() as numbers:
+        rows = rows_of(tables, counts)
+        outside = spilled_study(rows, ["midp", "wald"], QUESTION, numbers, progress=Heard(), workers=workers)
+        assert all(isinstance(part.values, Spilled) for part in outside.parts)
+        for one, two in zip(inside.parts, outside.parts, strict=True):
+            assert (one.method, one.start, one.stop) == (two.method, two.start, two.stop)
+            assert one.numbers().tobytes() == two.numbers().tobytes()
 
 
 def test_parts_are_in_order_of_methods_and_rows() -> None:
@@ -74,24 +95,25 @@ def test_parts_are_in_order_of_methods_and_rows() -> None:
 
 def test_items_hold_counts_so_that_a_cache_knows_them_by_content() -> None:
     tables = np.random.default_rng(0).integers(0, 300, (50, 4))
-    items, places = _items(tables, [("midp", 0, 20), ("midp", 20, 50)])
-    assert places == [0, 1]
-    assert [item[0] for item in items] == ["midp", "midp"]
-    np.testing.assert_array_equal(np.concatenate([item[1] for item in items]), tables)
+    work = Work.of(tables, ["midp", "wald"])
+    assert work.places == [0, 1]
+    assert [item[0] for item in work] == ["midp", "wald"]
+    for _, counts in work:
+        np.testing.assert_array_equal(counts, tables)
 
 
 def test_equal_tables_share_an_item_by_the_unconditional_method_only() -> None:
     tables = np.array([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4]])
-    ranges = [("unconditional", i, i + 1) for i in range(3)] + [("midp", i, i + 1) for i in range(3)]
-    items, places = _items(tables, ranges)
-    assert places == [0, 1, 0, 2, 3, 4]
-    assert len(items) == 5
+    work = Work.of(tables, ["unconditional", "midp"])
+    assert work.places == [0, 1, 0, 2]
+    assert [counts.tolist() for _, counts in work] == [[[1, 2, 3, 4]], [[4, 3, 2, 1]], tables.tolist()]
 
 
 def test_kept_rows_are_those_of_finished_items() -> None:
-    run = SimpleNamespace(outcomes=[SimpleNamespace(index=0), SimpleNamespace(index=2)])
-    assert _kept(run, [10, 20, 30, 5], [0, 1, 2, 0]) == "45 of 65 rows are kept."
-    assert _kept(None, [10, 20], [0, 1]) == "0 of 30 rows are kept."
+    ranges = [("midp", 0, 10), ("midp", 10, 30), ("midp", 30, 60), ("wald", 0, 5)]
+    work = Work(np.zeros((60, 4), np.int64), ranges, places=[0, 1, 2, 0], firsts=[0, 1, 2])
+    assert work.kept({0, 2}) == "45 of 65 rows are kept."
+    assert work.kept(set()) == "0 of 65 rows are kept."
 
 
 def test_a_failed_outcome_has_a_reason_and_no_numbers() -> None:
@@ -112,20 +134,31 @@ def test_an_interrupted_study_says_how_many_rows_are_kept(monkeypatch: pytest.Mo
         study(np.ones((7, 4), np.int64), ["midp"], QUESTION)
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_journal_answers_a_second_study_without_computing(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch, resume: bool
+def test_an_interrupted_study_on_disk_counts_what_it_was_given_and_what_was_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, place: Scratch
 ) -> None:
+    def interrupted(fn: object, items: list[object], **options: object) -> object:
+        yield fanwise.Ok(index=0, value=np.ones((5, 7)))
+        error = fanwise.RunInterrupted()
+        error.run = SimpleNamespace(outcomes=[SimpleNamespace(index=1)])
+        raise error
+
+    monkeypatch.setattr(module.fanwise, "stream", interrupted)
+    with pytest.raises(fanwise.RunInterrupted, match=r"14 of 21 rows are kept\."):
+        spilled_study(np.ones((7, 4), np.int64), ["midp", "wald", "blaker"], QUESTION, place, progress=Heard())
+
+
+def test_a_journal_answers_a_second_study_without_computing(tmp_path: object) -> None:
     tables = np.random.default_rng(1).integers(0, 300, (9000, 4))
-    journal = tmp_path / "j"
-    first = study(tables, ["midp"], QUESTION, progress=Heard(), workers=1, resume=journal)
-    if resume:
-        second = study(tables, ["midp"], QUESTION, progress=Heard(), workers=1, resume=journal)
+    options = {"progress": Heard(), "workers": 1, "resume": tmp_path / "j"}
+    changed = tables.copy()
+    changed[4500] = (9, 9, 9, 9)
+    with scratch() as place:
+        first, second, third = (
+            spilled_study(t, ["midp"], QUESTION, place, **options) for t in (tables, tables, changed)
+        )
         assert {part.origin for part in second.parts} == {"resumed"}
-        assert all((a.values == b.values).all() for a, b in zip(first.parts, second.parts))
-        changed = tables.copy()
-        changed[4500] = (9, 9, 9, 9)
-        third = study(changed, ["midp"], QUESTION, progress=Heard(), workers=1, resume=journal)
+        assert all((a.numbers() == b.numbers()).all() for a, b in zip(first.parts, second.parts))
         assert 1 <= sum(part.origin == "computed" for part in third.parts) <= 4
 
 

@@ -230,6 +230,18 @@ def test_without_statsmodels_the_second_opinion_says_what_it_needs(
         verify_rows(frame, config, rows)
 
 
+@pytest.mark.parametrize("rows", [5, 8, 10])
+def test_what_statsmodels_cannot_test_in_a_few_rows_is_left_out_of_a_verification(tmp_path: Path, rows: int) -> None:
+    """Twelve lags of residuals in ten rows, or a regression of the unit root test that fits exactly."""
+    train = {"data": {"train": ["2001-01-31", month_ends(rows)[-1]]}, "search": {"max_terms": 2}}
+    filters = {"autocorrelation": {"bg_lags": 12}, "r2_min": False, "p_max": False, "stationary": False}
+    config = world(tmp_path, {**train, "filters": filters}, [{"name": "g", "items": ["x1", "x2"]}])
+    frame = modelsearch.prepare(config)
+    space = modelsearch.Space(config, frame)
+    table = modelsearch.evaluate(frame, space, config, range(space.count()), full=True)
+    assert modelsearch.verify(frame, space, config, table, 3).max_rel < 1e-8
+
+
 def test_the_constant_alone_can_be_verified(tmp_path: Path) -> None:
     config = world(tmp_path, {"search": {"min_terms": 0}, "rank": {"walk_forward": False}}, GROUPS)
     frame = modelsearch.prepare(config)

@@ -288,7 +288,7 @@ def test_forecast_of_scenarios_has_their_names_in_front(here: Path, fanwise: Any
         "f.csv",
     )
     assert said.code == 3
-    assert "have empty cells: an input is missing there" in said.err
+    assert "empty cells in 1 column of f.csv: an input is missing there" in said.err
     rows = rows_of(here / "f.csv")
     assert [row["scenario"] for row in rows] == ["base"] * 4 + ["severe"] * 4
     assert [row["id_0"] == "" for row in rows] == [False] * 5 + [True] + [False] * 2
@@ -387,7 +387,9 @@ def test_constant_items_leave_and_a_forced_one_ends_with_2(here: Path, fanwise: 
     table = columns()
     table["x4"] = np.full(120, 3.0)
     world(here, LENIENT, GROUPS, table=table)
-    assert run(fanwise).code == 0
+    said = run(fanwise)
+    assert said.code == 0
+    assert "fanwise search: left out: x4:LV (constant)" in said.err
     summary = json.loads((here / "search.search" / "summary.json").read_text("utf-8"))
     assert ["x4:LV", "constant"] in summary["excluded"]
     write_config(here, {"search": {"forced": ["x4"]}}, [{"name": "g", "items": ["x1"]}])

@@ -262,7 +262,7 @@ def test_a_section_must_be_a_table(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read .*nothing\.toml: No such file"):
+    with pytest.raises(InputError, match=r"cannot read .*nothing\.toml: no such file"):
         modelsearch.load_config(tmp_path / "nothing.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"cannot read .*binary\.toml"):

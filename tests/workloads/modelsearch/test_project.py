@@ -23,16 +23,25 @@ def least_squares(y: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @settings(max_examples=25)
 def test_scaled_rows_have_mean_0_and_norm_1_and_a_way_back(seed: int, factor: float, shift: float) -> None:
     rows = np.random.default_rng(seed).standard_normal((3, 50)) * factor + shift * factor
-    standard, mean, norm = scaled(rows)
+    standard, ahead, mean, norm = scaled(rows, rows)
+    np.testing.assert_array_equal(ahead, standard)
     np.testing.assert_allclose(standard.sum(axis=1), 0, atol=1e-10)
     np.testing.assert_allclose(np.linalg.norm(standard, axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(standard * norm[:, None] + mean[:, None], rows, rtol=1e-12, atol=1e-12 * factor)
 
 
 def test_a_constant_row_becomes_zeros() -> None:
-    standard, mean, norm = scaled(np.full((1, 20), 7.5))
+    standard, ahead, mean, norm = scaled(np.full((1, 20), 7.5), np.array([[7.5, 9.0]]))
     assert not standard.any()
+    assert ahead.tolist() == [[0.0, 1.5]]
     assert (mean.tolist(), norm.tolist()) == ([7.5], [1.0])
+
+
+def test_rows_ahead_are_in_the_units_of_the_others_however_far_from_zero() -> None:
+    """The mean of such a column is rounded by 1e-5 of its deviation."""
+    rows = 1e6 + 1e-5 * np.random.default_rng(1).standard_normal((2, 31))
+    standard, ahead, _, _ = scaled(rows[:, :24], rows[:, 22:])
+    np.testing.assert_array_equal(ahead[:, :2], standard[:, 22:])
 
 
 def test_the_projected_target_is_what_the_fixed_columns_leave() -> None:

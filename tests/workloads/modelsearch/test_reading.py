@@ -70,9 +70,10 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
         read_table(modelsearch.load_config(write_config(tmp_path, groups=[{"name": "g", "items": ["x1"]}])))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read .*data\.csv: no such file"):
-        read_table(modelsearch.load_config(write_config(tmp_path)))
+@pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"cannot read .*{name}: no such file or directory$"):
+        read_table(modelsearch.load_config(write_config(tmp_path, {"data": {"file": name}})))
 
 
 def test_a_forced_column_that_is_not_there_is_named_by_its_entry(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fanwise.workloads.exactci._adjust import adjust
 from fanwise.workloads.exactci._records import Status
+from fanwise.workloads.exactci._scratch import Spilled
 from fanwise.workloads.exactci._solve import FIELDS
 
 __all__ = ["ADDED", "ORIGINS", "Answers", "Part", "added_columns", "gather"]
@@ -26,7 +27,7 @@ class Part:
 
     Attributes
     ----------
-    values : ndarray of float64, shape (5, rows), or None
+    values : ndarray of float64, shape (5, rows), or one that is spilled, or None
         None if the work failed; ``reason`` says why.
     origin : {"computed", "resumed", "cached"}
     """
@@ -34,9 +35,13 @@ class Part:
     method: str
     start: int
     stop: int
-    values: NDArray[np.float64] | None
+    values: NDArray[np.float64] | Spilled | None
     origin: str = "computed"
     reason: str = ""
+
+    def numbers(self) -> NDArray[np.float64] | None:
+        """The values, in memory."""
+        return self.values.load() if isinstance(self.values, Spilled) else self.values
 
 
 def gather(
@@ -55,8 +60,9 @@ def gather(
     marked = status.copy()
     for part in parts:
         here = slice(max(0, part.start - start), max(0, part.stop - start))
-        if part.values is not None:
-            values[:, here] = part.values[:, max(0, start - part.start) :][:, : len(status) - here.start]
+        numbers = part.numbers()
+        if numbers is not None:
+            values[:, here] = numbers[:, max(0, start - part.start) :][:, : len(status) - here.start]
         else:
             rows = marked[here]
             rows[rows <= Status.EMPTY_MARGIN] = Status.FAILED
@@ -102,8 +108,11 @@ class Answers:
 
     def _adjusted_p(self, method: str) -> NDArray[np.float64]:
         if method not in self._adjusted:
-            values, _ = self.rows(method, 0, len(self.status))
-            self._adjusted[method] = adjust(values[FIELDS.index("p_value")], self.adjustment or "")
+            p_values = np.full(len(self.status), np.nan)
+            for part in self.parts[method]:
+                here = slice(part.start, part.stop)
+                p_values[here] = gather([part], self.status[here], part.start)[0][FIELDS.index("p_value")]
+            self._adjusted[method] = adjust(p_values, self.adjustment or "")
         return self._adjusted[method]
 
 

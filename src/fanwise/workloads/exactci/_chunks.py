@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fanwise.workloads.exactci._scratch import Rows
+
 __all__ = ["CHUNK_S", "cost_s", "cut", "pays", "total_s"]
 
 CHUNK_S = 5e-3
 PAYS_S = 0.25  # two workers cost 10 to 60 ms to start from a process with Numba in it, so half of less is not gained
 LONGEST = 4.0  # a chunk never costs more than this many chunks, unless one table does
+WINDOW = 1 << 18  # rows looked at together: 20 MB of costs
 
 
 def cost_s(tables: NDArray[np.int64], method: str) -> NDArray[np.float64]:
@@ -35,9 +38,13 @@ def pays(seconds: float, run: Mapping[str, Any]) -> bool:
     return asked or seconds >= PAYS_S
 
 
-def total_s(tables: NDArray[np.int64], methods: Sequence[str]) -> float:
+def total_s(tables: Rows, methods: Sequence[str]) -> float:
     """Estimated seconds for all tables by all methods."""
-    return sum(0.02 * len(tables) if m == "unconditional" else float(cost_s(tables, m).sum()) for m in methods)
+    seconds = sum(0.02 * len(tables) for method in methods if method == "unconditional")
+    for first in range(0, len(tables), WINDOW):
+        window = tables[first : first + WINDOW]
+        seconds += sum(float(cost_s(window, method).sum()) for method in methods if method != "unconditional")
+    return seconds
 
 
 def _draws(tables: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -53,16 +60,27 @@ def _draws(tables: NDArray[np.int64]) -> NDArray[np.float64]:
     return draws
 
 
-def cut(tables: NDArray[np.int64], method: str, chunk_s: float = CHUNK_S) -> list[tuple[int, int]]:
+def cut(tables: Rows, method: str, chunk_s: float = CHUNK_S) -> list[tuple[int, int]]:
     """Cut rows into ranges ``(start, stop)`` of about ``chunk_s`` seconds each."""
-    if len(tables) == 0:
-        return []
     if method == "unconditional":  # some ten milliseconds each
         return [(row, row + 1) for row in range(len(tables))]
-    cost = cost_s(tables, method)
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    while start < len(tables):
+        window = tables[start : start + WINDOW]
+        cost = cost_s(window, method)
+        if len(window) == len(tables) and cost.sum() <= chunk_s:
+            return [(0, len(tables))]
+        found = _cut(window, cost, chunk_s)
+        if start + len(window) < len(tables) and len(found) > 1:
+            found.pop()  # it may go on in the next window
+        ranges += [(start + first, start + stop) for first, stop in found]
+        start = ranges[-1][1]
+    return ranges
+
+
+def _cut(tables: NDArray[np.int64], cost: NDArray[np.float64], chunk_s: float) -> list[tuple[int, int]]:
     total = np.cumsum(cost)
-    if total[-1] <= chunk_s:
-        return [(0, len(tables))]
     drawn = np.flatnonzero(_draws(tables) < cost / chunk_s) + 1
     stops = [int(stop) for stop in drawn if stop < len(tables)] + [len(tables)]
     ranges: list[tuple[int, int]] = []

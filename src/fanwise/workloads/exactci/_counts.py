@@ -73,7 +73,7 @@ def read_counts(tables: Any) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     import numpy as np
 
     array = _array_of(tables)
-    if array.size == 0 and array.ndim <= 2:
+    if array.shape in {(0,), (0, 4)}:
         return np.zeros((0, 4), np.int64), np.zeros(0, np.uint8)
     if array.ndim != 2 or array.shape[1] != 4:
         raise UsageError(f"tables have the shape {array.shape}; expected (N, 4): one row a, b, c, d for each table")

@@ -146,8 +146,10 @@ def tally_block(ends: Mapping[str, Floats], item: tuple[str, Sequence[Point]]) -
 
 def ready_to_tally() -> None:
     """Compile, or load, what a tally needs: once, here, before workers start and before anything is timed."""
+    end = np.ones((1, 1))
+    end.setflags(write=False)  # as those of a bundle are, which for Numba is another type
     with contextlib.suppress(OSError):  # compiled all right, but Numba could not write its cache file
-        tally_block({"lower ": np.ones((1, 1)), "upper ": np.ones((1, 1))}, ("", [(0.5, 0.5, 1.0)]))
+        tally_block({"lower ": end, "upper ": end}, ("", [(0.5, 0.5, 1.0)]))
 
 
 def blocks_of(grid: Grid, methods: Sequence[str], block_s: float) -> list[tuple[str, list[Point]]]:

@@ -18,6 +18,7 @@ from fanwise.workloads.exactci._counts import EXPECTED
 from fanwise.workloads.exactci._matrix import MatrixSource
 from fanwise.workloads.exactci._methods import Question
 from fanwise.workloads.exactci._records import Status
+from fanwise.workloads.exactci._scratch import Scratch
 from fanwise.workloads.exactci.io import (
     BadCell,
     Source,
@@ -29,7 +30,7 @@ from fanwise.workloads.exactci.io import (
     open_target,
     read_tables,
 )
-from fanwise.workloads.exactci.study import Study, study
+from fanwise.workloads.exactci.study import Study, spilled_study
 
 __all__ = ["Done", "Job", "compute", "describe", "opened", "publish", "read"]
 
@@ -91,8 +92,9 @@ class Done:
     def _too_large(self) -> Counter[str]:
         count: Counter[str] = Counter()
         for part in self.study.parts:
-            if part.values is not None:
-                left_out = np.isnan(part.values[0]) & ~self.tables.bad[part.start : part.stop]
+            numbers = part.numbers()
+            if numbers is not None:
+                left_out = np.isnan(numbers[0]) & ~self.tables.bad[part.start : part.stop]
                 count[part.method] += int(left_out.sum())
         return +count
 
@@ -118,9 +120,9 @@ def opened(job: Job, standard_input: BinaryIO) -> Iterator[Source]:
         yield chosen
 
 
-def read(job: Job, source: Source) -> Tables:
+def read(job: Job, source: Source, place: Scratch) -> Tables:
     """Read all counts; a bad row ends it if the job is strict."""
-    tables = read_tables(source, Wanted(("a", "b", "c", "d")) if job.matrix else job.wanted)
+    tables = read_tables(source, Wanted(("a", "b", "c", "d")) if job.matrix else job.wanted, place)
     if job.strict and tables.bad_cells:
         raise InputError(describe(source, tables.bad_cells[0]))
     return tables
@@ -134,11 +136,9 @@ def describe(source: Source, bad: BadCell) -> str:
     return f"{place} is not a count ({bad.status.name.lower()}; expected {EXPECTED})"
 
 
-def compute(job: Job, tables: Tables, **run: Any) -> Done:
-    """Compute the intervals of all tables by all methods, in one run; only the counts of a plot are kept."""
-    done = study(tables.counts, job.methods, job.question, **run)
-    tables.counts = tables.counts[: job.plot_rows].copy()
-    return Done(tables, done)
+def compute(job: Job, tables: Tables, place: Scratch, **run: Any) -> Done:
+    """Compute the intervals of all tables by all methods, in one run; ``place`` takes the numbers."""
+    return Done(tables, spilled_study(tables.counts, job.methods, job.question, place, **run))
 
 
 def publish(job: Job, source: Source, done: Done, standard_output: BinaryIO) -> int:

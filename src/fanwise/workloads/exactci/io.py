@@ -21,6 +21,7 @@ from fanwise.workloads.exactci._counts import settle
 from fanwise.workloads.exactci._delimited import TextSource
 from fanwise.workloads.exactci._parquet import ParquetSource, ParquetTarget
 from fanwise.workloads.exactci._records import Status
+from fanwise.workloads.exactci._scratch import CountRows, Scratch
 
 __all__ = [
     "BadCell",
@@ -132,7 +133,7 @@ class BadCell:
 class Tables:
     """All tables of an input: counts (zeros in bad rows), status, and what is to be said about bad rows."""
 
-    counts: NDArray[np.int64]
+    counts: CountRows
     status: NDArray[np.uint8]
     bad_cells: list[BadCell] = field(default_factory=list)
 
@@ -142,18 +143,16 @@ class Tables:
         return self.status > Status.EMPTY_MARGIN
 
 
-def read_tables(source: Source, wanted: Wanted) -> Tables:
-    """Read the counts of all rows, and the first hundred cells that are not counts."""
+def read_tables(source: Source, wanted: Wanted, place: Scratch) -> Tables:
+    """Read the counts of all rows into ``place``, and the first hundred cells that are not counts."""
     places = wanted.places(source)
-    counts, statuses, bad = np.zeros((0, 4), np.int64), [np.zeros(0, np.uint8)], list[BadCell]()
+    counts, statuses, bad = CountRows(place), [np.zeros(0, np.uint8)], list[BadCell]()
     for block in source.blocks():
         cells, cell_status = wanted.tables(*block.counts(places))
         for row in np.flatnonzero(cell_status.any(axis=1))[: BAD_CELLS_KEPT - len(bad)]:
             bad.append(_bad_cell(block, int(row), cell_status[row], wanted, places))
         settled, status = settle(cells, cell_status)
-        before = len(counts)
-        counts.resize((before + len(block), 4), refcheck=False)  # in place: a list of parts would need twice the memory
-        counts[before:] = settled
+        counts.append(settled)
         statuses.append(status)
     return Tables(counts, np.concatenate(statuses), bad)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,13 @@ from fanwise.workloads.exactci._coverage import (
 )
 from fanwise.workloads.exactci._methods import Question, ask
 from fanwise.workloads.exactci._records import Coverage, Interval, Intervals, Status
+from fanwise.workloads.exactci._scratch import Rows, Scratch, Spilled
 from fanwise.workloads.exactci._solve import FIELDS, LARGEST, ready, solve_chunk
 
 if TYPE_CHECKING:
     from fanwise.report import RunReport
 
-__all__ = ["Study", "coverage", "interval", "intervals", "study"]
+__all__ = ["Study", "coverage", "interval", "intervals", "spilled_study", "study"]
 
 Item = tuple[str, NDArray[np.int64]]
 
@@ -44,6 +46,7 @@ class Origins:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
         self._origins: dict[int, str] = {}
+        self.report: RunReport | None = None
 
     def start(self, total: int | None, label: str) -> None:
         self._progress.start(total, label)
@@ -55,11 +58,66 @@ class Origins:
         self._progress.on(event)
 
     def finish(self, report: RunReport) -> None:
+        self.report = report
         self._progress.finish(report)
 
     def of(self, index: int) -> str:
         """Where the value of an item came from."""
         return self._origins.get(index, "computed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work(Sequence[Item]):
+    """The items of a study, each made when it is asked for.
+
+    Items carry the counts themselves and not a range of rows: 32 bytes a table weigh nothing beside the work, and a
+    cache or a journal then knows a chunk by its content.
+
+    Attributes
+    ----------
+    tables : ndarray of int64, shape (N, 4), or other rows
+    ranges : list of (str, int, int)
+        Method and rows of each part of the answer.
+    places : list of int
+        The item of each range: equal tables share one where a table takes milliseconds and not microseconds. The other
+        methods do not look for equal tables: 14,674 of 14,698 real ones differ, and sorting costs what they cost.
+    firsts : list of int
+        A range of each item.
+    """
+
+    tables: Rows
+    ranges: list[tuple[str, int, int]]
+    places: list[int]
+    firsts: list[int]
+
+    @classmethod
+    def of(cls, tables: Rows, methods: Sequence[str]) -> Work:
+        """Cut the rows for each method."""
+        ranges = [(method, start, stop) for method in methods for start, stop in cut(tables, method)]
+        places: list[int] = []
+        firsts: list[int] = []
+        known: dict[bytes, int] = {}
+        for at, (method, start, stop) in enumerate(ranges):
+            place = len(firsts)
+            if method == "unconditional":
+                place = known.setdefault(tables[start:stop].tobytes(), place)
+            if place == len(firsts):
+                firsts.append(at)
+            places.append(place)
+        return cls(tables, ranges, places, firsts)
+
+    def __len__(self) -> int:
+        return len(self.firsts)
+
+    def __getitem__(self, index: Any) -> Any:
+        method, start, stop = self.ranges[self.firsts[index]]
+        return method, self.tables[start:stop]
+
+    def kept(self, finished: AbstractSet[int]) -> str:
+        """How many rows an interrupted run has finished."""
+        rows = [stop - start for _, start, stop in self.ranges]
+        done = sum(count for count, place in zip(rows, self.places, strict=True) if place in finished)
+        return f"{done:,} of {sum(rows):,} rows are kept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,42 +132,77 @@ class Study:
         return [part for part in self.parts if part.method == method]
 
 
-def study(
-    tables: NDArray[np.int64], methods: Sequence[str], question: Question, *, progress: Any = "auto", **run: Any
-) -> Study:
+def study(tables: NDArray[np.int64], methods: Sequence[str], question: Question, **run: Any) -> Study:
     """Compute every table by every method in one run.
-
-    Items carry the counts themselves and not a range of rows: 32 bytes a table weigh nothing beside the work, and a
-    cache or a journal then knows a chunk by its content.
 
     Parameters
     ----------
     tables : ndarray of int64, shape (N, 4)
     methods : sequence of str
     question : Question
-    progress : str or Progress
-        With an object, parts tell whether they were computed, resumed or cached.
     **run
-        Other options of `fanwise.run`.
+        Options of `fanwise.run`.
     """
-    ranges = [(method, start, stop) for method in methods for start, stop in cut(tables, method)]
-    items, places = _items(tables, ranges)
+    work = _work(tables, methods, run)
+    try:
+        done = fanwise.run(functools.partial(solve_chunk, question=question), [*work], **run)
+    except fanwise.RunInterrupted as error:
+        error.args = (work.kept(_indexes(error.run)),)
+        raise
+    outcomes = {outcome.index: outcome for outcome in done.outcomes}
+    parts = [Part(*where, **_result(outcomes.get(i))) for where, i in zip(work.ranges, work.places, strict=True)]
+    return Study(parts, done.report)
+
+
+def spilled_study(
+    tables: Rows, methods: Sequence[str], question: Question, numbers: Scratch, *, progress: Any, **run: Any
+) -> Study:
+    """Compute every table by every method in one run, with neither tables nor numbers in memory as a whole.
+
+    Parameters
+    ----------
+    tables : rows of int64, shape (N, 4)
+    methods : sequence of str
+    question : Question
+    numbers : Scratch
+        Takes the values of the parts.
+    progress : Progress
+    **run
+        Other options of `fanwise.stream`.
+    """
+    work = _work(tables, methods, run)
+    origins = Origins(progress)
+    found: dict[int, dict[str, Any]] = {}
+    task = functools.partial(solve_chunk, question=question)
+    stream: Any = fanwise.stream(task, work, ordered=False, on_error="return", progress=origins, **run)
+    try:
+        with contextlib.closing(stream) as outcomes:
+            for outcome in outcomes:
+                result = _result(outcome)
+                if result["values"] is not None:
+                    result["values"] = Spilled.of(result["values"], numbers)
+                found[outcome.index] = result
+    except fanwise.RunInterrupted as error:
+        error.args = (work.kept(found.keys() | _indexes(error.run)),)
+        raise
+    parts = [
+        Part(*where, **found.get(i, _result(None)), origin=origins.of(i))
+        for where, i in zip(work.ranges, work.places, strict=True)
+    ]
+    return Study(parts, origins.report)
+
+
+def _work(tables: Rows, methods: Sequence[str], run: dict[str, Any]) -> Work:
+    """Cut the work, load the kernels, and stay in this process if workers cannot pay."""
     for method in methods:
         ready(method)
     if not pays(total_s(tables, methods), run):
         run["workers"] = 1
-    origins = Origins(progress)
-    heard = progress if isinstance(progress, str) else origins
-    try:
-        done = fanwise.run(functools.partial(solve_chunk, question=question), items, progress=heard, **run)
-    except fanwise.RunInterrupted as error:
-        error.args = (_kept(error.run, [stop - start for _, start, stop in ranges], places),)
-        raise
-    outcomes = {outcome.index: outcome for outcome in done.outcomes}
-    parts = [
-        Part(*where, **_result(outcomes.get(i)), origin=origins.of(i)) for where, i in zip(ranges, places, strict=True)
-    ]
-    return Study(parts, done.report)
+    return Work.of(tables, methods)
+
+
+def _indexes(run: fanwise.Run | None) -> set[int]:
+    return {outcome.index for outcome in run.outcomes} if run is not None else set()
 
 
 def _result(outcome: fanwise.Outcome | None) -> dict[str, Any]:
@@ -118,31 +211,6 @@ def _result(outcome: fanwise.Outcome | None) -> dict[str, Any]:
         return {"values": outcome.unwrap()}
     error = getattr(outcome, "error", None)
     return {"values": None, "reason": f"{type(error).__name__}: {error}" if error else "not run"}
-
-
-def _items(tables: NDArray[np.int64], ranges: Sequence[tuple[str, int, int]]) -> tuple[list[Item], list[int]]:
-    """Items, and the item of each range: equal tables share one where a table takes milliseconds and not microseconds.
-
-    The other methods do not look for equal tables: 14,674 of 14,698 real ones differ, and sorting costs what they cost.
-    """
-    items: list[Item] = []
-    places: list[int] = []
-    known: dict[bytes, int] = {}
-    for method, start, stop in ranges:
-        place = len(items)
-        if method == "unconditional":
-            place = known.setdefault(tables[start:stop].tobytes(), place)
-        if place == len(items):
-            items.append((method, tables[start:stop]))
-        places.append(place)
-    return items, places
-
-
-def _kept(run: fanwise.Run | None, rows: Sequence[int], places: Sequence[int]) -> str:
-    """How many rows an interrupted run has finished."""
-    finished = {outcome.index for outcome in run.outcomes} if run is not None else set()
-    done = sum(count for count, place in zip(rows, places, strict=True) if place in finished)
-    return f"{done:,} of {sum(rows):,} rows are kept."
 
 
 def interval(
@@ -341,7 +409,7 @@ def coverage(
     ready_to_tally()
     if not pays(CHUNK_S * len(blocks), run):
         run["workers"] = 1
-    with _shared(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1))) as ends:
+    with fanwise.freeze(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1)), name="ends") as ends:
         done = fanwise.run(functools.partial(tally_block, ends), blocks, resume=resume, on_error="raise", **run)
     by_method = _by_method(blocks, done.values())
     columns = {
@@ -372,11 +440,6 @@ def _ends(done: Study, methods: Sequence[str], shape: tuple[int, int]) -> dict[s
         values, _ = gather(done.of(method), np.zeros(shape[0] * shape[1], np.uint8))
         ends[f"lower {method}"], ends[f"upper {method}"] = values[0].reshape(shape), values[1].reshape(shape)
     return ends
-
-
-def _shared(arrays: Mapping[str, NDArray[np.float64]]) -> contextlib.AbstractContextManager[Mapping[str, Any]]:
-    """Arrays that every worker reads, for the length of a run."""
-    return contextlib.nullcontext(arrays)
 
 
 def _by_method(

@@ -69,21 +69,26 @@ class Pool:
     items: NDArray[np.int64]
 
 
-def scaled(columns: Floats) -> tuple[Floats, Floats, Floats]:
-    """Rows centred and brought to norm 1, their means and norms; a constant row becomes zeros with norm 1."""
+def scaled(columns: Floats, ahead: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Rows centred and brought to norm 1, what lies ahead of them in the same units, their means and norms.
+
+    A constant row becomes zeros with norm 1. Far from zero a mean is rounded: what is left of it goes in a second step,
+    ahead too: a column of 1e6 ± 1e-5 would lie 1e-5 of its deviation beside where it was fitted, its near twin elsewhere.
+    """
     mean = columns.mean(axis=1)
     centred = columns - mean[:, None]
-    centred -= centred.mean(axis=1)[:, None]
+    rest = centred.mean(axis=1)
+    centred -= rest[:, None]
     flat = constant(columns)
     norm = np.where(flat, 1.0, np.linalg.norm(centred, axis=1))
     centred[flat] = 0.0
-    return centred / norm[:, None], mean, norm
+    return centred / norm[:, None], (ahead - mean[:, None] - rest[:, None]) / norm[:, None], mean, norm
 
 
 def base_of(y: Floats, fixed: Floats, y_ahead: Floats, fixed_ahead: Floats) -> Base:
     """Project the fixed columns (one a row) and the constant out of the target; ``…_ahead`` are rows to predict."""
-    (target,), (y_mean,), (y_norm,) = scaled(y[None])
-    standard, mean, norm = scaled(fixed)
+    (target,), (target_ahead,), (y_mean,), (y_norm,) = scaled(y[None], y_ahead[None])
+    standard, ahead, mean, norm = scaled(fixed, fixed_ahead)
     reason = _why_not(standard, len(y))
     if reason:
         standard = standard[:0]
@@ -91,13 +96,12 @@ def base_of(y: Floats, fixed: Floats, y_ahead: Floats, fixed_ahead: Floats) -> B
     q = np.ascontiguousarray(q.T)
     pinv = np.linalg.solve(upper, q) if len(q) else q
     on_fixed = pinv @ target
-    ahead = (fixed_ahead - mean[:, None]) / norm[:, None]
     return Base(
         y=_off(target[None], q)[0],
         y_mean=float(y_mean),
         y_norm=float(y_norm),
         y_on_fixed=on_fixed,
-        y_ahead=(y_ahead - y_mean) / y_norm - on_fixed @ ahead[: len(q)],
+        y_ahead=target_ahead - on_fixed @ ahead[: len(q)],
         fixed=standard,
         fixed_mean=mean,
         fixed_norm=norm,
@@ -136,12 +140,12 @@ def pool_of(base: Base, columns: Floats, ahead: Floats, items: NDArray[np.int64]
     items : ndarray of int64, optional
         Numbers of the items in the whole pool; 0, 1, … if left out.
     """
-    x, mean, norm = scaled(columns)
+    x, x_ahead, mean, norm = scaled(columns, ahead)
     z = _off(x, base.q)
     ratio = np.linalg.norm(z, axis=1)
     z /= np.where(ratio > 0, ratio, 1.0)[:, None]
     on_fixed = base.pinv @ x.T
-    left = (ahead - mean[:, None]) / norm[:, None] - on_fixed.T @ base.fixed_ahead[: len(base.q)]
+    left = x_ahead - on_fixed.T @ base.fixed_ahead[: len(base.q)]
     return Pool(
         x=x,
         z=z,

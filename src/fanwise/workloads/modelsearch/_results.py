@@ -57,6 +57,8 @@ class Result:
         The content of ``run.json``: who computed what, and how long it took.
     by, rows : str and int
         What was ranked by, and how many rows ``ranked.csv`` has.
+    excluded : tuple of (str, str)
+        Items that left the pool, and why.
     """
 
     ranked: VerdictTable
@@ -73,6 +75,7 @@ class Result:
     run: Mapping[str, Any] = field(default_factory=dict)
     by: str = "bic"
     rows: int = 0
+    excluded: tuple[tuple[str, str], ...] = ()
 
     @property
     def best(self) -> tuple[str, float]:

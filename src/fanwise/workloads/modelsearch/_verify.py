@@ -26,6 +26,8 @@ from fanwise.workloads.modelsearch._windows import origins
 
 __all__ = ["Verification", "verify_rows"]
 
+SHORTEST = 4  # residuals in which statsmodels looks for a unit root
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -111,7 +113,8 @@ def _fit(fit: Any, design: _Design) -> dict[str, Any]:
     if matrix.shape[1] == 1:
         inflation = 1.0
     elif matrix.shape[1]:
-        inflation = float(np.max(np.diag(np.linalg.inv(np.corrcoef(matrix.T)))))
+        triangle = np.linalg.qr(matrix, mode="r")  # the inverse of the correlations would square the condition
+        inflation = len(matrix) * float(np.max(np.sum(np.linalg.inv(triangle) ** 2, axis=1)))
     return {
         "coef": coef,
         "const": fit.params[0] - float(coef @ design.mean[:, 0]),
@@ -130,11 +133,13 @@ def _residual_tests(fit: Any, config: Config) -> dict[str, Any]:
     from statsmodels.stats.stattools import durbin_watson
 
     rule = config.filters.autocorrelation
+    lags, columns = 1 if rule is None else rule.bg_lags, fit.model.exog.shape[1]
+    enough = fit.nobs > columns + lags  # else statsmodels refuses
     found = {
         "dw": durbin_watson(fit.resid),
-        "bg_p": acorr_breusch_godfrey(fit, nlags=1 if rule is None else rule.bg_lags)[1],
+        "bg_p": acorr_breusch_godfrey(fit, nlags=lags)[1] if enough else np.nan,
     }
-    if fit.model.exog.shape[1] > 1:
+    if columns > 1:
         found |= {"bp_p": het_breuschpagan(fit.resid, fit.model.exog)[1], "white_p": _white_p(fit)}
     return found
 
@@ -175,12 +180,15 @@ def _unit_roots(resid: Floats, series: int) -> dict[str, Any]:
     from statsmodels.tsa.adfvalues import mackinnonp
     from statsmodels.tsa.stattools import adfuller
 
+    if len(resid) < SHORTEST:
+        return {}
     stat, p, lags = adfuller(resid, regression="c", autolag="AIC")[:3]
     pp = _phillips_perron(resid)
     found = {"adf_stat": stat, "adf_p": p, "adf_lags": lags, "pp_stat": pp, "pp_p": mackinnonp(pp, "c", 1)}
     if 1 <= series < MOST_SERIES:
-        tau = adfuller(resid, regression="n", autolag="AIC")[0]
-        found["coint_p"] = mackinnonp(tau, "c", series + 1)
+        tau, _, lags, rows = adfuller(resid, regression="n", autolag="AIC")[:4]
+        if rows > lags + 1:  # else it fits exactly, and the statistic is rounding
+            found["coint_p"] = mackinnonp(tau, "c", series + 1)
     return found
 
 

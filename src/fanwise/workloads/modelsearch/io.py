@@ -61,7 +61,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name}: not a TOML document: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"cannot read {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
     return config_from(document, path)
 
 
@@ -131,7 +131,8 @@ def _raw(path: Path, names: Sequence[str], places: Mapping[str, str]) -> dict[st
     try:
         read = _parquet(path, names) if path.suffix.lower() == ".parquet" else _csv(path)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        why = os.strerror(error.errno) if error.errno else str(error)  # pyarrow's own strerror is a sentence
+        raise InputError(f"cannot read {path}: {why.lower()}") from None
     for name in names:
         if name not in read:
             near = get_close_matches(name, read, 1)

@@ -291,6 +291,7 @@ def _conclude(
             run=_account(job, ledger, tally, len(wishes.reused)),
             by=config.rank.by,
             rows=min(tally.passed, config.rank.top or tally.passed),
+            excluded=job.frame.excluded,
         )
         files = () if wishes.out is None else _publish(job, ledger, result, rows, tally, Path(wishes.out))
     return dataclasses.replace(result, files=files)
