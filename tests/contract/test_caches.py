@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -274,6 +275,26 @@ def test_statistics_count_what_happened(cache: Cache, level: str) -> None:
     loaded = json.loads(stats.to_json())
     assert loaded["hits"] == 2
     assert set(loaded) >= {"hits_memory", "hits_disk", "hits_shared", "entries", "bytes", "path", "backend", "schema"}
+
+
+def test_a_hit_saves_what_its_value_took_to_compute_whoever_computed_it(
+    open_cache: Open, persists: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([10.0, 12.0, 20.0, 20.25])
+    monkeypatch.setattr(
+        "fanwise.cache._work.time", SimpleNamespace(perf_counter=readings.__next__, monotonic=lambda: 0.0)
+    )
+    first = open_cache()
+    for key, value in (("plain", 1), ("mutable", [1])):
+        compute_once(first, key, value)
+    assert first.stats().seconds_saved == 0.0
+    again = open_cache() if persists else first
+    for _ in range(2):  # from below, then from memory where there is one
+        compute_once(again, "plain", None)
+        compute_once(again, "mutable", None)
+    assert again.stats().seconds_saved == pytest.approx(4.5, rel=0.06)
+    assert again.get("plain") == 1
+    assert again.stats().seconds_saved == pytest.approx(4.5, rel=0.06)
 
 
 def test_counters_of_workers_are_added(cache: Cache) -> None:

@@ -68,6 +68,17 @@ def cached(x: int) -> int:
     return 3 * x
 
 
+def make_cached_that_calls_itself() -> Callable[[int], int]:
+    """As in a main program: found under its name here, and nowhere else."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        "from functools import lru_cache\n"
+        "@lru_cache(maxsize=7, typed=True)\ndef triple(x):\n    return 3 + triple(x - 1) if x else 0",
+        names,
+    )
+    return names["triple"]
+
+
 def add(a: int, b: int) -> int:
     return a + b
 
@@ -110,6 +121,8 @@ CALLABLES: dict[str, Callable[[], Callable[[int], int]]] = {
     "instance": lambda: Scale(3),
     "instance of a local class": make_local_class,
     "lru_cache": lambda: cached,
+    "lru_cache of a local function": lambda: functools.lru_cache(make_closure()),
+    "lru_cache that calls itself": make_cached_that_calls_itself,
     "exec": make_exec,
     "built-in method": lambda: (3).__mul__,
     "module of this process only": make_function_of_lost_module,

@@ -7,6 +7,7 @@ Left out is what asserts that one dead worker breaks the pool, or looks at priva
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import unittest
 from collections.abc import Iterator
@@ -26,9 +27,10 @@ LEFT_OUT = {
     "test_exit_during_result_unpickle_in_result_handler",
     # private attributes
     *("test_idle_process_reuse_multiple", "test_idle_process_reuse_one", "test_saturation", "test_processes_terminate"),
-    *("test_shutdown_deadlock_pickle", "test_max_tasks_per_child", "test_max_tasks_early_shutdown"),
-    # programs that import the class by its name from concurrent.futures
-    *("test_interpreter_shutdown", "test_submit_after_interpreter_shutdown", "test_hang_gh83386"),
+    *("test_shutdown_deadlock_pickle", "test_max_tasks_per_child"),
+    "test_max_tasks_per_child_defaults_to_spawn_context",
+    # the standard class itself, by name
+    *("test_context_manager_shutdown", "test_del_shutdown", "test_shutdown_no_wait"),
 }
 WITHOUT = ("FailingInitializer",)  # `Executor._broken`; and a queue cannot be sent to workers that were not inherited
 
@@ -56,6 +58,26 @@ def cases() -> list[unittest.TestCase]:
         names = unittest.defaultTestLoader.getTestCaseNames(ours)
         found += [ours(method) for method in names if method not in LEFT_OUT]
     return found
+
+
+@pytest.fixture(autouse=True)
+def programs_import_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of what happens at the end of a program have it as text, one without an import that it needs."""
+    if MODULE is None:
+        return
+    run = MODULE.assert_python_ok
+    home = MODULE.__name__
+
+    def run_with_ours(*args: str, **options: str) -> object:
+        places = {
+            "from concurrent.futures import": "import multiprocessing; from fanwise import",
+            "test.test_concurrent_futures": home,
+        }
+        for old, new in places.items():
+            args = tuple(text.replace(old, new) for text in args)
+        return run(*args, __isolated=False, PYTHONPATH=os.pathsep.join(filter(None, sys.path)), **options)
+
+    monkeypatch.setattr(MODULE, "assert_python_ok", run_with_ours)
 
 
 @pytest.fixture(autouse=True)

@@ -171,7 +171,7 @@ class Cache(Inventory):
             entry.used = True
             levels.counters.hits_memory += 1
             return entry.value
-        value = levels.find(key)
+        value = levels.find(key, spares=False)
         if value is MISSING:
             levels.counters.misses += 1
             return default
@@ -225,7 +225,6 @@ class Cache(Inventory):
         levels = engine.levels
         value: T = levels.find(key)
         if value is not MISSING:
-            engine.counters.seconds_saved += self._compute_s.value
             if engine.check.active:
                 engine.check.on_hit(key, USER, value, compute)
             return value

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from fanwise.errors import CacheError
 
-__all__ = ["Directory", "is_unwritable", "write_all"]
+__all__ = ["Directory", "is_unwritable", "of_other_kind", "write_all"]
 
 _TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -21,6 +21,7 @@ _TAG = (
     b"# For information about cache directory tags see https://bford.info/cachedir/\n"
 )
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDERS = {"blobs", "entries", "locks"}
 _UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -52,7 +53,7 @@ class Directory:
         self.path = path
 
     @classmethod
-    def at(cls, path: str, *, given: bool, label: str) -> Directory:
+    def at(cls, path: str, *, given: bool, label: str, make: bool = True) -> Directory:
         """Open, and make if need be, the directory of a cache. A path that was given may lead through links.
 
         Raises
@@ -60,18 +61,20 @@ class Directory:
         CacheError
             If it is a file, cannot be made, belongs to somebody else or can be written by others.
         OSError
-            If it is missing and its place is read-only.
+            If it is missing, and is not to be made or its place is read-only.
         """
         real = os.path.realpath(path) if given else path
-        made = _make(real, label)
+        made = make and _make(real, label)
         try:
             fd = os.open(real, _READ | os.O_DIRECTORY)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise _refusal(error, real, label) from error
         directory = cls(fd, label)
         try:
             directory.check_trust(os.fstat(fd), label)
-            if made or not directory.names():
+            if made or (make and not directory.names()):
                 directory.write_once("CACHEDIR.TAG", _TAG)
         except BaseException:
             directory.close()
@@ -127,11 +130,14 @@ class Directory:
             return False
 
     def check_names(self) -> None:
-        """Refuse a directory in which a link or somebody else's file lies."""
+        """Refuse a directory in which a link or somebody else's file lies, or a folder in the place of a file."""
         for entry in self.entries():
             place = os.path.join(self.path, entry.name)
             if entry.is_symlink():
                 raise CacheError(f"{place!r} is a symbolic link; a cache holds none: remove it")
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder != (entry.name in _FOLDERS):
+                raise of_other_kind(place, is_folder=is_folder)
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # evicted between the two calls
@@ -185,6 +191,12 @@ class Directory:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def of_other_kind(place: str, *, is_folder: bool) -> CacheError:
+    """The error of a directory in the place of a file, or a file in that of a directory."""
+    there, wanted = ("directory", "file") if is_folder else ("file", "directory")
+    return CacheError(f"{place!r} is a {there} where a cache has a {wanted}; remove it, or choose another --cache-dir")
 
 
 def _make(real: str, label: str) -> bool:

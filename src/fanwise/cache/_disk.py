@@ -217,22 +217,23 @@ class DiskLevel:
             payload = encoded.joined()
         data = pack(Record(key, created, expires, flags, encoded.codec, name, encoded.meta, payload))
         with store as index:
-            self._publish(store, index, Slot(key, 0, 0, len(data), flags, expires, created), data, new)
+            if self._unreadable:
+                self._clear_unreadable(store, index)
+            places = index.places(key)
+            replaced = _upkeep.digests_at(store, index, places) if places else set()
+            segment, offset = store.append(index, data, entries=0 if places else 1, size=new)
+            store.place(index, Slot(key, segment, offset, len(data), flags, expires, created), places)
+            self._make_room(store, replaced)
         return True
 
-    def _publish(self, store: Store, index: Index, slot: Slot, data: bytes, new: int) -> None:
-        if self._unreadable:
-            self._clear_unreadable(store, index)
-        places = index.places(slot.key)
-        replaced = _upkeep.digests_at(store, index, places) if places else ()
-        segment, offset = store.append(index, data, entries=0 if places else 1, size=new)
-        store.place(index, slot._replace(segment=segment, offset=offset), places)
+    def _make_room(self, store: Store, replaced: set[bytes]) -> None:
+        """What a store may bring with it: blobs that nobody names any more, a larger index, eviction."""
         index = store.current()
         if replaced:
             _upkeep.free_blobs(store, index, replaced)
         if store.is_crowded(index):
             index = store.grow(index)
-        if _upkeep.used(store, index) > store.limit:
+        if store.tail.size > store.allowance:
             self._counters.evicted += _upkeep.evict(store, index)
 
     def _clear_unreadable(self, store: Store, index: Index) -> None:

@@ -189,7 +189,7 @@ class FilesLevel:
         except FileNotFoundError:
             return
         with closing(root):
-            for name in sorted(root.names()):
+            for name in sorted(each.name for each in root.entries() if each.is_dir(follow_symlinks=False)):
                 with closing(root.child(name, make=False)) as folder:
                     for file in sorted(folder.names()):
                         status = folder.status(file)

@@ -8,10 +8,10 @@ import shutil
 import time
 from contextlib import closing
 
-from fanwise.cache._directory import Directory, is_unwritable
+from fanwise.cache._directory import Directory, is_unwritable, of_other_kind
 from fanwise.cache._hashing import FOLDER
 
-__all__ = ["SCHEMA", "Home", "default_path", "is_network", "present_backend"]
+__all__ = ["SCHEMA", "Home", "default_path", "is_network", "is_present", "present_backend"]
 
 SCHEMA = 1
 _OLD_S = 30 * 86400.0
@@ -69,6 +69,8 @@ class Home:
                 folder = root.child(FOLDER, make=make)
             except FileNotFoundError:
                 return None
+            except NotADirectoryError as error:
+                raise of_other_kind(os.path.join(self._label, FOLDER), is_folder=False) from error
             except OSError as error:
                 self._note_unwritable(error)
                 return None
@@ -95,6 +97,21 @@ class Home:
                     shutil.rmtree(name, dir_fd=root.fd)
                     removed += 1
         return removed
+
+
+def is_present(path: str) -> bool:
+    """Whether a cache of this schema and hash lies there; nothing is made by looking.
+
+    Raises
+    ------
+    CacheError
+        If it is a file, belongs to somebody else or can be written by others.
+    """
+    try:
+        with closing(Directory.at(path, given=True, label=path, make=False)) as root:
+            return root.status(FOLDER) is not None
+    except FileNotFoundError:
+        return False
 
 
 def present_backend(path: str) -> str | None:

@@ -14,6 +14,7 @@ from fanwise.cache._reports import EntryInfo, PruneReport, VerifyReport
 from fanwise.cache._settings import Settings
 from fanwise.cache._sizes import parse_size, parse_ttl
 from fanwise.cache._stats import CacheStats, Counters
+from fanwise.errors import CacheError
 
 __all__ = ["Inventory"]
 
@@ -142,8 +143,15 @@ class Inventory:
         -------
         VerifyReport
             What was found.
+
+        Raises
+        ------
+        CacheError
+            If something is to be removed and the directory is read-only.
         """
         disk = self.engine.levels.disk
+        if repair:
+            self._check_removable()
         if disk is None:
             return VerifyReport(self.engine.levels.usage().entries)
         return disk.verify(repair=repair)
@@ -166,7 +174,13 @@ class Inventory:
         -------
         PruneReport
             What went and what stayed.
+
+        Raises
+        ------
+        CacheError
+            If the directory is read-only.
         """
+        self._check_removable()
         now = self.engine.levels.time()
         plan = Pruning(
             now=now,
@@ -188,5 +202,16 @@ class Inventory:
         -------
         int
             How many were removed.
+
+        Raises
+        ------
+        CacheError
+            If the directory is read-only.
         """
+        self._check_removable()
         return self.engine.levels.clear(prefix)
+
+    def _check_removable(self) -> None:
+        disk = self.engine.levels.disk
+        if disk is not None and not disk.writable:
+            raise CacheError(f"cache directory {self.path!r} is read-only; nothing in it can be removed")

@@ -19,7 +19,7 @@ from fanwise.cache._flights import MISSING
 from fanwise.cache._immutable import ATOMS
 from fanwise.cache._level import Hit, Level, Pruning, Usage, Write, is_fresh
 from fanwise.cache._memory import Entry, Memory
-from fanwise.cache._records import MUTABLE, Record
+from fanwise.cache._records import MUTABLE, Record, cost_of
 from fanwise.cache._reports import EntryInfo, PruneReport
 from fanwise.cache._stats import Counters
 from fanwise.cache._values import Unstorable
@@ -79,8 +79,9 @@ class Levels:
         self._note_epoch()
 
     def _note_epoch(self) -> None:
-        if self.disk is not None and self.disk.epoch is not None:
-            self.epoch = self.disk.epoch
+        epoch = self.disk.epoch if self.disk is not None else None
+        if epoch is not None:
+            self.epoch = epoch
 
     def refresh(self, now: float) -> None:
         """Notice files that were deleted or replaced."""
@@ -103,13 +104,14 @@ class Levels:
         ):
             entry.used = True
             self.counters.hits_memory += 1
+            self.counters.seconds_saved += entry.cost_s
             return entry.value
         return MISSING
 
-    def find(self, key: bytes, *, far: bool = True) -> Any:
+    def find(self, key: bytes, *, far: bool = True, spares: bool = True) -> Any:
         """The value of a key, or `MISSING`; hits are counted, misses are the caller's to count.
 
-        ``far``: other hosts are asked too.
+        ``far``: other hosts are asked too; ``spares``: a hit spares the caller what computing it took.
         """
         now = self.time()
         if not self.since <= now < self.until:
@@ -120,20 +122,23 @@ class Levels:
             value = self._in_memory(key, entry, now, epoch)
             if value is not MISSING:
                 self.counters.hits_memory += 1
+                self.counters.seconds_saved += entry.cost_s * spares
                 return value
         if self.disk is not None:
             stamp = self._stamp(key) if self._by_stamp else None
             hit = self._read(self.disk, key, now)
             if hit is not None:
-                codec, value, meta, *_ = hit
+                codec, value, meta, flags, *_ = hit
                 if codec != BYTES or type(value) is not bytes:
                     value = self._decoded(key, codec, value, meta)
                 if value is not MISSING:
                     self.counters.hits_disk += 1
+                    if spares:
+                        self.counters.seconds_saved += cost_of(flags)
                     if self._remembers:
                         self._remember(key, value, hit, epoch, stamp)
                     return value
-        return self._in_cluster(key, now, epoch) if far and self.cluster is not None else MISSING
+        return self._in_cluster(key, now, epoch, spares=spares) if far and self.cluster is not None else MISSING
 
     def _in_memory(self, key: bytes, entry: Entry, now: float, epoch: int) -> Any:
         if not self._holds(key, entry, now, epoch):
@@ -166,11 +171,13 @@ class Levels:
         """Taken before the entry is read, like the epoch."""
         return self.disk.stamp(key) if self.disk is not None and self._remembers else None
 
-    def _in_cluster(self, key: bytes, now: float, epoch: int) -> Any:
+    def _in_cluster(self, key: bytes, now: float, epoch: int, *, spares: bool) -> Any:
         assert self.cluster is not None
         (record,) = self.cluster.get_many([key])
         value = self._admit(record, now, epoch) if record is not None else MISSING
-        self.counters.hits_shared += value is not MISSING
+        if record is not None and value is not MISSING:
+            self.counters.hits_shared += 1
+            self.counters.seconds_saved += cost_of(record.flags) * spares
         return value
 
     def _admit(self, record: Record, now: float, epoch: int) -> Any:
@@ -216,12 +223,13 @@ class Levels:
 
     def _remember(self, key: bytes, value: Any, hit: Hit, epoch: int, stamp: object = None, name: str = "") -> bool:
         """Keep a value in memory, unless entries are being replaced right now."""
-        codec, payload, meta, _, created, expires = hit
+        codec, payload, meta, flags, created, expires = hit
         if epoch & 1 or (len(payload) >= BLOB_FROM and self.disk is not None):
             return False
         plain = _stays(value)
         entry = Entry(name, plain=plain, value=value if plain else None, payload=payload, codec=codec, meta=meta)
         entry.hold(epoch=epoch, created=created, expires=expires)
+        entry.cost_s = cost_of(flags)
         if self._by_stamp:
             entry.stamp, entry.checked, entry.plain = stamp, self.time(), False
         elif plain:
@@ -244,7 +252,7 @@ class Levels:
         epoch = self.epoch[0]
         stored = self._write(Write(key, name, encoded, now, now + ttl, flags))
         self._note_epoch()
-        if self._may_remember(stored=stored):
+        if self._remembers and self._may_remember(stored=stored):
             hit = encoded.codec, encoded.joined(), encoded.meta, flags, now, now + ttl
             stored = self._remember(key, value, hit, epoch, name=name) or stored
         if stored:
@@ -266,11 +274,13 @@ class Levels:
         except OSError as error:
             self._fail(error)
             return False
-        if not disk.writable:
-            self.warn_once("read-only", "cache: the directory is read-only; results are not stored")
-        elif not stored:
+        if stored:
+            return True
+        if disk.writable:
             self.counters.uncacheable += 1
-        return stored
+        else:
+            self.warn_once("read-only", "cache: the directory is read-only; results are not stored")
+        return False
 
     def _fail(self, error: OSError) -> None:
         self.counters.errors += 1
@@ -287,12 +297,12 @@ class Levels:
             self._warned.add(topic)
             warnings.warn(message, FanwiseWarning, stacklevel=4)
 
-    def share(self, key: bytes, name: str, encoded: Encoded, ttl: float) -> bool:
+    def share(self, key: bytes, name: str, encoded: Encoded, ttl: float, flags: int) -> bool:
         """Send a value that its key stands for to other hosts; whether it went."""
         if self.cluster is None:
             return False
         now = self.time()
-        record = Record(key, now, now + ttl, 0, encoded.codec, name, encoded.meta, encoded.joined())
+        record = Record(key, now, now + ttl, flags, encoded.codec, name, encoded.meta, encoded.joined())
         return self.cluster.put_many([record], ttl=None if ttl == float("inf") else ttl)
 
     def contains(self, key: bytes) -> bool:
@@ -312,13 +322,20 @@ class Levels:
         entry = self.recall(key)
         if entry is not None and self._holds(key, entry, now, self.epoch[0]):
             return True
-        return self.disk is not None and self.disk.contains(key, now)
+        try:
+            return self.disk is not None and self.disk.contains(key, now)
+        except OSError as error:
+            self._fail(error)
+            return False
 
     def delete(self, key: bytes) -> bool:
-        """Remove a key from all levels; whether any held a valid entry."""
+        """Remove a key from all levels; whether any held a valid entry. One in a read-only directory stays."""
         there = self.holds(key)
         self.memory.drop(key)
-        if self.disk is not None:
+        if there and self.disk is not None and not self.disk.writable:
+            there = False
+            self.warn_once("stays", "cache: the directory is read-only; entries in it stay")
+        elif self.disk is not None:
             try:
                 self.disk.delete(key)
             except OSError as error:

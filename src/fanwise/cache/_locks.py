@@ -17,9 +17,16 @@ _FLOCK = Struct("hhqqi4x")  # type, whence, start, length, pid (must be 0)
 _BUSY = {errno.EAGAIN, errno.EACCES}
 
 
+def _request(kind: int, offset: int) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0)
+
+
+_FIRST = {kind: _request(kind, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK)}  # every store asks for these two
+
+
 def lock(fd: int, offset: int = 0, *, wait: bool = True) -> bool:
     """Lock one byte for writing; False if it is taken and ``wait`` is false. Waiting sleeps in the kernel."""
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
+    request = _request(fcntl.F_WRLCK, offset) if offset else _FIRST[fcntl.F_WRLCK]
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, request)
     except OSError as error:
@@ -31,4 +38,4 @@ def lock(fd: int, offset: int = 0, *, wait: bool = True) -> bool:
 
 def unlock(fd: int, offset: int = 0) -> None:
     """Release the byte."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0))
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_UNLCK, offset) if offset else _FIRST[fcntl.F_UNLCK])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reprlib import repr as short_repr
 from struct import pack as pack_struct
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from fanwise.cache._binding import Binder, check_callable
 from fanwise.cache._captured import Captured
@@ -88,6 +88,14 @@ class _Known:
         self.count += 1
 
 
+class _Call(NamedTuple):
+    """A call by what counts of it: the code, the key, and what the mutable data that count held when it was made."""
+
+    captured: Captured
+    key: Key
+    states: tuple[bytes, ...]
+
+
 def _exact(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Floats by their bytes: 0.0 equals -0.0, and NaN not even itself."""
     return tuple([pack_struct("<d", arg) if type(arg) is float else arg for arg in args])
@@ -113,6 +121,7 @@ class Memoized(Generic[P, T]):
         self._options = options
         self._binder = Binder(fn, options.ignore)
         self._name = function_name(fn)
+        self._may_be_method = "." in self._name.rpartition(":")[2].rpartition("<locals>.")[2]
         self._names = Encoder().encode(self._binder.names)
         self._known: _Known | None = None
         self._policy = Policy()
@@ -176,13 +185,18 @@ class Memoized(Generic[P, T]):
         """What computing costs, in seconds; None as long as it is not known."""
         return self._policy.compute.value if self._policy.compute.known else None
 
-    def _recall(self, args: tuple[Any, ...]) -> Any:
-        """A result in memory for plain arguments, as long as the code is what it was."""
+    def _remembered(self, args: tuple[Any, ...]) -> _Call | None:
+        """A call with plain arguments that was met before, as long as the code is what it was."""
         known = self._known
         key = known.find(args) if known is not None else None
         if key is None or known is None or not known.captured.is_current():
-            return MISSING
-        return self._engine.levels.quick(key)
+            return None
+        return _Call(known.captured, key, ())
+
+    def _recall(self, args: tuple[Any, ...]) -> Any:
+        """Its result, if that is in memory."""
+        call = self._remembered(args)
+        return MISSING if call is None else self._engine.levels.quick(call.key)
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
         """Look a call up in all levels: (True, its value), or (False, what computes and keeps it).
@@ -194,30 +208,26 @@ class Memoized(Generic[P, T]):
         """
         engine = self._engine
         started = perf_counter()
-        value = MISSING if kwargs else self._recall(args)
-        if value is not MISSING:
-            self._on_hit(0.0, perf_counter() - started)
-            return True, value
-        bound = self._binder.bind(args, kwargs)
-        if bound is None:  # the function says best what is wrong with the call
-            return False, functools.partial(self.__wrapped__, *args, **kwargs)
         before = self._known
-        try:
-            known, key, states = self._key_of(bound, args)
-        except UsageError as error:
-            if not self._options.lenient:
-                raise
-            return False, functools.partial(self._uncached, error, args, kwargs)
+        call = None if kwargs else self._remembered(args)
+        if call is None:
+            bound = self._binder.bind(args, kwargs)
+            if bound is None:  # the function says best what is wrong with the call
+                return False, functools.partial(self.__wrapped__, *args, **kwargs)
+            try:
+                call = self._call_of(bound, args, kwargs)
+            except UsageError as error:
+                if not self._options.lenient:
+                    raise
+                return False, functools.partial(self._uncached, error, args, kwargs)
         keyed = perf_counter()
-        key_s = keyed - started if known is before else self._policy.key.value  # reading code is done once
-        value = engine.levels.find(key)
-        if not kwargs:
-            known.add(args, key)
+        key_s = keyed - started if self._known is before else self._policy.key.value  # reading code is done once
+        value = engine.levels.find(call.key)
         if value is MISSING:
-            return False, functools.partial(self._compute, (known.captured, key, states), args, kwargs, key_s)
+            return False, functools.partial(self._compute, call, args, kwargs, key_s)
         self._on_hit(key_s, perf_counter() - keyed)
         if engine.check.active:
-            engine.check.on_hit(key, self._name, value, functools.partial(self.__wrapped__, *args, **kwargs))
+            engine.check.on_hit(call.key, self._name, value, functools.partial(self.__wrapped__, *args, **kwargs))
         return True, value
 
     def _on_hit(self, key_s: float, hit_s: float) -> None:
@@ -227,12 +237,10 @@ class Memoized(Generic[P, T]):
         policy.on_hit(key_s, hit_s, count)
         if not self._options.adaptive:
             policy.bypassing = False
-        counters = self._engine.counters
-        counters.seconds_saved += count * policy.compute.value
-        counters.seconds_spent += count * (key_s + hit_s)
+        self._counters.seconds_spent += count * (key_s + hit_s)
 
-    def _key_of(self, bound: list[Any], args: tuple[Any, ...]) -> tuple[_Known, Key, tuple[bytes, ...]]:
-        """The digest that counts, the key of a call under it, and what the mutable data that count held then."""
+    def _call_of(self, bound: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        """A call by what counts of it; remembered if its arguments are plain."""
         known = self._known
         if known is None or not known.captured.is_current():
             known = self._capture()
@@ -243,9 +251,12 @@ class Memoized(Generic[P, T]):
             states = known.captured.states()
         head = b"".join((b"\1call", known.captured.digest, *states, self._class_token(args), self._names))
         try:
-            return known, Key(self._engine.encoder.digest(head, bound)), states
+            key = Key(self._engine.encoder.digest(head, bound))
         except Unkeyable as error:
             raise UsageTypeError(self._refusal(bound, error)) from None
+        if not kwargs:
+            known.add(args, key)
+        return _Call(known.captured, key, states)
 
     def _capture(self) -> _Known:
         options = self._options
@@ -260,7 +271,7 @@ class Memoized(Generic[P, T]):
 
     def _class_token(self, args: tuple[Any, ...]) -> bytes:
         """The digest of the class whose method this is."""
-        if not args or "." not in self._name.rpartition("<locals>.")[2]:
+        if not args or not self._may_be_method:
             return b""
         owner = type(args[0])
         found = inspect.getattr_static(owner, getattr(self.__wrapped__, "__name__", ""), None)
@@ -282,16 +293,10 @@ class Memoized(Generic[P, T]):
         self._warn_once("unkeyable", f"cache: {error}; such items are computed each time")
         return self.__wrapped__(*args, **kwargs)
 
-    def _compute(
-        self,
-        place: tuple[Captured, Key, tuple[bytes, ...]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        key_s: float,
-    ) -> Any:
+    def _compute(self, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any], key_s: float) -> Any:
         engine = self._engine
         engine.counters.misses += 1
-        captured, key, states = place
+        captured, key, states = call
         work = Work(
             engine.levels,
             key,
@@ -358,7 +363,7 @@ class Memoized(Generic[P, T]):
         if bound is None:
             inspect.signature(self.__wrapped__).bind(*args, **kwargs)
             raise UsageTypeError(f"{self._name} cannot be called so")
-        return self._key_of(bound, args)[1]
+        return self._call_of(bound, args, kwargs).key
 
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of a call; True if there was one."""

@@ -23,8 +23,8 @@ class Entry:
     """
 
     __slots__ = (
-        *("begin", "checked", "codec", "end", "epoch", "length", "meta", "name", "payload", "plain", "size", "stamp"),
-        *("used", "value"),
+        *("begin", "checked", "codec", "cost_s", "end", "epoch", "length", "meta", "name", "payload", "plain"),
+        *("size", "stamp", "used", "value"),
     )
 
     def __init__(self, name: str, *, plain: bool, value: Any, payload: Buffer, codec: int, meta: bytes) -> None:
@@ -36,7 +36,7 @@ class Entry:
         self.meta = meta
         self.used = False
         self.epoch = 0
-        self.begin = self.end = 0.0
+        self.begin = self.end = self.cost_s = 0.0
         self.stamp: object = None
         self.checked = 0.0
         self.length = len(payload)

@@ -10,12 +10,14 @@ offset   content (little endian)
 =======  =============================================================================================
 
 A record is valid only if magic, length, key and check agree. Large payloads lie in a blob; the record then holds its
-digest and length.
+digest and length. The upper byte of the flags says what the value took to compute: 0 if that is not known, else c for
+2^((c - 1) / 6 - 20) seconds, from 1 µs to 65 days in steps of 12 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log2
 from struct import Struct
 from typing import NamedTuple
 
@@ -36,9 +38,11 @@ __all__ = [
     "Record",
     "blob_of",
     "blob_place",
+    "cost_of",
     "pack",
     "pack_parts",
     "unpack",
+    "with_cost",
 ]
 
 MAGIC = b"FWR1"
@@ -49,6 +53,8 @@ HEADER = FRONT.size + BODY.size
 LAYOUT, LAYOUT_AT = Struct("<HHH"), 58  # codec, name length and meta length alone
 _BLOB_PLACE = Struct("<16sQ")
 _NAME_BYTES = 1024
+_COST_SHIFT, _COSTS, _STEPS, _LEAST = 8, 255, 6, -20
+_SECONDS: tuple[float, ...] = (0.0, *(2.0 ** (step / _STEPS + _LEAST) for step in range(_COSTS)))
 
 
 class Record(NamedTuple):
@@ -66,8 +72,11 @@ class Record(NamedTuple):
 
 def pack(record: Record) -> bytes:
     """The record as bytes, not padded."""
-    body = b"".join((*_body(record), record.payload))
-    return FRONT.pack(MAGIC, FRONT.size + len(body), bytes(record.key), digest128(body)) + body
+    key, created, expires, flags, codec, name, meta, payload = record
+    label = name.encode("utf-8", "replace")[:_NAME_BYTES]
+    head = BODY.pack(created, expires, flags, codec, len(label), len(meta), check64(key))
+    body = b"".join((head, label, meta, payload))
+    return FRONT.pack(MAGIC, FRONT.size + len(body), key, digest128(body)) + body
 
 
 def pack_parts(record: Record, payload: Sequence[Buffer]) -> list[Buffer]:
@@ -112,3 +121,14 @@ def blob_of(payload: Buffer) -> tuple[bytes, int] | None:
         return None
     digest, length = _BLOB_PLACE.unpack(payload)
     return digest, length
+
+
+def with_cost(flags: int, seconds: float) -> int:
+    """Flags that also say what computing took."""
+    step = _STEPS * (log2(seconds) - _LEAST) if seconds > 0.0 else -1.0
+    return flags | round(min(max(step + 1.0, 0.0), float(_COSTS))) << _COST_SHIFT
+
+
+def cost_of(flags: int) -> float:
+    """What flags say that computing took, in seconds."""
+    return _SECONDS[flags >> _COST_SHIFT & _COSTS]

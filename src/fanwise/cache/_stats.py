@@ -90,7 +90,8 @@ class CacheStats:
     expired, evicted, corrupt, refused, errors : int
         Entries too old, dropped for space, damaged, not trusted; failed writes and calls of other hosts.
     seconds_saved, seconds_spent : float
-        Time that hits did not take to compute, and time that look-ups and stores took (sampled).
+        What the values that were found had taken to compute when they were stored (to 6 %; `Cache.get` counts none),
+        and what look-ups and stores took (sampled).
     entries, bytes, bytes_memory : int
         What is on the disk, and in the memory of this process.
     """

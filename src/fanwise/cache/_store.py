@@ -28,6 +28,7 @@ __all__ = ["Store", "arrange", "bits_for"]
 
 _FULL = 0.6
 FULL = 1 << 40  # a tail offset that no segment has
+_TICK_NS = 20_000_000  # changes in one tick of the file system's clock have one time
 LOOK_S = 5e-5  # how often files are looked at: deleting a directory takes longer
 
 
@@ -38,6 +39,8 @@ class Store:
     ----------
     index : Index or None
         None only where the directory cannot be written and has no usable index.
+    allowance : int
+        Bytes that records and blobs may take.
     rebuilt : str
         Why the index was made anew, if it was there and damaged.
     step : callable
@@ -56,8 +59,11 @@ class Store:
         self.hits: Hits | None = None
         self.marks: mmap.mmap | None = None
         self.rebuilt = ""
+        self.allowance = limit
         self.tail = Tail(0, 0, 0, 0)
+        self._marks = b""
         self._looked = -math.inf
+        self._changed_ns = 0
         self._threads = threading.Lock()
         self._lock_fd = self._open_lock()
         self.writable = self._lock_fd >= 0
@@ -84,6 +90,8 @@ class Store:
 
     def _adopt(self, index: Index) -> None:
         self.segments.reset()
+        overhead = index.size + index.home_mask + 1  # of a very small limit it would take most, and nothing could stay
+        self.allowance = self.limit - (overhead if 4 * overhead < self.limit else 0)
         before, self.index = self.index, index
         if before is not None:
             before.close()
@@ -107,17 +115,23 @@ class Store:
         self._threads.acquire()
         try:
             _locks.lock(self._lock_fd)
-            now = time.monotonic()
-            if now - self._looked > LOOK_S:
+            if time.monotonic() - self._looked > LOOK_S:
                 self._look()
-                self._looked = now
             return self._settled()
         except BaseException:
             self._release()
             raise
 
     def _look(self) -> None:
-        """Notice files that were deleted by hand: others make new ones, and this one's writes would be lost."""
+        """Notice files that were deleted by hand: others make new ones, and this one's writes would be lost.
+
+        As long as the directory has the time of change that it had long ago, nothing in it was deleted.
+        """
+        changed_ns = os.fstat(self.directory.fd).st_mtime_ns
+        self._looked = time.monotonic()
+        if changed_ns == self._changed_ns:
+            return
+        self._changed_ns = changed_ns if time.time_ns() - changed_ns > _TICK_NS else 0
         while not os.fstat(self._lock_fd).st_nlink:
             fd = self.directory.open("lock", os.O_RDWR | os.O_CREAT)
             os.close(self._lock_fd)
@@ -141,14 +155,20 @@ class Store:
     def _settled(self) -> Index:
         """The index as it is now, with what a killed writer left undone put right."""
         index = self.index
+        if index is None or index.marks() != self._marks:  # else nobody has written since this process did
+            index = self._reread()
+        if index.epoch[0] & 1:
+            index.end_change()
+        return index
+
+    def _reread(self) -> Index:
+        index = self.index
         tail = index.tail() if index is not None and not index.is_moved() else None
         if index is None or tail is None:
             index = self._reload()
             tail = index.tail()
             assert tail is not None
         self.tail = tail
-        if index.epoch[0] & 1:
-            index.end_change()
         return index
 
     def _reload(self) -> Index:
@@ -207,7 +227,7 @@ class Store:
         return segment, offset
 
     def _move_tail(self, index: Index, tail: Tail) -> None:
-        index.write_tail(tail)
+        self._marks = index.write_tail(tail)
         self.tail = tail
 
     def begin_segment(self, index: Index) -> None:
@@ -279,10 +299,6 @@ class Store:
         index.retire()
         index.end_change()
         return self._reopened()
-
-    def overhead(self, index: Index) -> int:
-        """Bytes of index and hits."""
-        return index.size + index.home_mask + 1
 
     def close(self) -> None:
         for part in (self.index, self.hits, self.segments, self.leases, self.directory):

@@ -26,7 +26,6 @@ __all__ = [
     "live_digests",
     "prune",
     "record_at",
-    "used",
 ]
 
 _SURVIVORS = 4  # a quarter of a segment is written again at most
@@ -120,16 +119,10 @@ def _clear_all(store: Store, index: Index) -> None:
     store.replace(index, START_BITS, {}, Tail(last, FULL, 0, 0))
 
 
-def used(store: Store, index: Index) -> int:
-    """Bytes of everything; an index that takes most of a very small limit is left out, or nothing could stay."""
-    overhead = store.overhead(index)
-    return store.tail.size + (overhead if 4 * overhead < store.limit else 0)
-
-
 def evict(store: Store, index: Index) -> int:
     """Drop the oldest segments until everything fits; entries read since they were written get a second chance."""
     evicted = 0
-    while used(store, index) > store.limit:
+    while store.tail.size > store.allowance:
         numbers = store.segments.numbers()
         if not numbers or not store.tail.size:
             break

@@ -10,6 +10,7 @@ from typing import Any
 from fanwise.cache._codecs import Encoded
 from fanwise.cache._flights import MISSING
 from fanwise.cache._levels import Levels
+from fanwise.cache._records import with_cost
 
 __all__ = ["Work"]
 
@@ -117,7 +118,7 @@ class Work:
             return True
         if self._is_settled is not None and not self._is_settled():
             return False
-        self._encoded, stored = self._levels.keep(self._key, self._name, value, self._ttl, 0)
+        self._encoded, stored = self._levels.keep(self._key, self._name, value, self._ttl, self._flags())
         return stored or self.share()  # where no level of this host has it, others of this host look there
 
     def describe(self) -> tuple[str, str]:
@@ -127,4 +128,7 @@ class Work:
     def share(self) -> bool:
         """Send the value to other hosts, once; after the lease was given back."""
         encoded, self._encoded = self._encoded, None
-        return encoded is not None and self._levels.share(self._key, self._name, encoded, self._ttl)
+        return encoded is not None and self._levels.share(self._key, self._name, encoded, self._ttl, self._flags())
+
+    def _flags(self) -> int:
+        return with_cost(0, self.compute_s or 0.0)

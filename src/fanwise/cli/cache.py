@@ -20,7 +20,7 @@ import click
 from fanwise import Cache
 from fanwise.cache import CacheStats, Counters, EntryInfo
 from fanwise.cache._hashing import FOLDER, NAME
-from fanwise.cache._home import SCHEMA
+from fanwise.cache._home import SCHEMA, is_present
 from fanwise.cache._settings import DISK
 from fanwise.cache._sizes import parse_age, parse_size, show_bytes, show_limit
 from fanwise.cli._errors import Exit
@@ -58,7 +58,7 @@ class Call(NamedTuple):
 
     def is_missing(self) -> bool:
         """Whether there is nothing to look at; nothing is made by looking."""
-        return not (self.path / FOLDER).is_dir()
+        return not is_present(str(self.path))
 
     def open(self) -> Cache:
         return Cache(self.path, memory=0)

@@ -120,6 +120,8 @@ class Journal:
     ------
     UsageError
         If the file is another call's, damaged in its head, in use, or not private to this user.
+    OSError
+        If it cannot be made or written. Later that is only said: what is finished goes back to the caller all the same.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header, now: Callable[[], float] = time.monotonic) -> None:
@@ -128,7 +130,8 @@ class Journal:
         self.kept = 0
         self._now = now
         self._seeded = header.seed is not None
-        self._warned = False
+        self._warned: set[str] = set()
+        self._end = 0  # of the whole records
         self._known: defaultdict[bytes, deque[tuple[int, int]]] = defaultdict(deque)
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -163,14 +166,18 @@ class Journal:
         return key, True, decode_value(os.pread(self._fd, end - begin, begin))
 
     def keep(self, index: int, key: bytes | None, value: Any) -> None:
-        """Append a finished item; a value that cannot be pickled is run again next time."""
+        """Append a finished item; one that cannot be pickled, or finds no space, is run again next time."""
         if key is None:
             return
         payload = encode_value(value)
         if payload is None:
             self._warn_unpicklable(index)
             return
-        self._append(encode_record(index, key, payload))
+        try:
+            self._append(encode_record(index, key, payload))
+        except OSError as error:
+            self._warn_unwritable(error)
+            return
         self.kept += 1
         if self._now() - self._synced_at >= SYNC_EVERY_S:
             self._sync()
@@ -183,19 +190,30 @@ class Journal:
             self._fd = -1
 
     def _append(self, record: bytes) -> None:
+        """Write a record behind the last whole one; nothing is left of one that could not be written."""
         view = memoryview(record)
-        while view.nbytes:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view.nbytes:
+                view = view[os.pwrite(self._fd, view, self._end + len(record) - view.nbytes) :]
+        except BaseException:
+            os.ftruncate(self._fd, self._end)
+            raise
+        self._end += len(record)
 
     def _sync(self) -> None:
-        os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
+        try:
+            os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
+        except OSError as error:
+            self._warn_unwritable(error)
         self._synced_at = self._now()
 
     def _lock(self) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageError(f"{self.path} is in use by another run; wait for it, or choose another path") from error
+            pid = _holder_of(self._fd)
+            by = "another run" if pid is None else f"the run of process {pid}"
+            raise UsageError(f"{self.path} is in use by {by}; wait for it, or choose another path") from error
 
     def _check_owner(self) -> None:
         status = os.fstat(self._fd)
@@ -209,8 +227,9 @@ class Journal:
 
     def _read(self, header: Header) -> None:
         size = os.fstat(self._fd).st_size
-        if not size:
-            self._append(MAGIC + header.line())
+        head = MAGIC + header.line()
+        if size < len(head) and head.startswith(os.pread(self._fd, size, 0)):  # new, or ended before its first record
+            self._append(head)
             return
         with mmap.mmap(self._fd, size, access=mmap.ACCESS_READ) as content:
             whole = self._check_header(content[: 1 << 16], header)
@@ -218,7 +237,7 @@ class Journal:
                 self._known[key].append((begin, end))
                 whole = end
         os.ftruncate(self._fd, whole)
-        os.lseek(self._fd, whole, os.SEEK_SET)
+        self._end = whole
 
     def _check_header(self, content: bytes, header: Header) -> int:
         """Where the records begin."""
@@ -237,13 +256,33 @@ class Journal:
         return len(MAGIC) + len(line) + 1
 
     def _warn_unpicklable(self, index: int) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"item {index} or its result cannot be pickled, so {self.path} cannot hold it; it will run again on resume",
-                FanwiseWarning,
-                stacklevel=2,
-            )
+        self._warn_once(
+            "unpicklable",
+            f"item {index} or its result cannot be pickled, so {self.path} cannot hold it; it will run again on resume",
+        )
+
+    def _warn_unwritable(self, error: OSError) -> None:
+        self._warn_once(
+            "unwritable",
+            f"{self.path} cannot be written: {error.strerror}; what it does not hold will run again on resume",
+        )
+
+    def _warn_once(self, topic: str, text: str) -> None:
+        if topic not in self._warned:
+            self._warned.add(topic)
+            warnings.warn(text, FanwiseWarning, stacklevel=4)
+
+
+def _holder_of(fd: int) -> int | None:
+    """The process that holds the lock of a file, where the system tells."""
+    status = os.fstat(fd)
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii") as locks:
+            rows = [line.split() for line in locks]
+    except OSError:  # not Linux, or hidden
+        return None
+    return next((int(row[4]) for row in rows if row[1] == "FLOCK" and row[5] == file), None)
 
 
 def _described(header: Header) -> str:

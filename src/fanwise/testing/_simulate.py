@@ -29,6 +29,7 @@ from fanwise.records.scheduling import (
     WakeAt,
     WorkerReady,
 )
+from fanwise.report import ReportBuilder, RunFacts, RunReport
 from fanwise.testing._fleet import Cost, Fault, Fleet, Price, World
 from fanwise.typing import Retry
 
@@ -81,6 +82,14 @@ class Simulation:
     retried: int
     ended: str
     events: tuple[RunEvent, ...] = ()
+
+    @property
+    def report(self) -> RunReport:
+        """What a real run with these events would have reported, in virtual seconds; empty if nobody watched."""
+        builder = ReportBuilder()
+        for event in self.events:
+            builder.on(event)
+        return builder.finish(self.makespan_s, RunFacts(function="simulated", workers=self.workers, backend="process"))
 
 
 def simulate(

@@ -462,6 +462,18 @@ def test_the_lock_file_can_be_deleted(cache: Cache) -> None:
     assert (folder(cache) / "lock").exists()
 
 
+def test_an_index_deleted_from_a_directory_that_was_quiet_for_long_is_noticed(cache: Cache) -> None:
+    cache.put("a", 1)
+    os.utime(folder(cache), (1.0, 1.0))
+    store_of(cache)._looked = -1.0
+    cache.put("a", 2)  # has seen how old the directory is
+    (folder(cache) / "index").unlink()
+    store_of(cache)._looked = -1.0
+    assert cache.put("b", 3)
+    with Cache(cache.path, memory=0) as other:
+        assert (other.get("a"), other.get("b")) == (2, 3)
+
+
 def test_power_durability_waits_for_the_disk(open_cache: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     real = os.fdatasync

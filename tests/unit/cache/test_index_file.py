@@ -121,10 +121,14 @@ class TestProbing:
         assert index.find(key_at(30, 2)) == (32, slot_of(key_at(30, 2)))
         assert index.free_place(key_at(30, 9)) == 31
 
-    def test_a_damaged_slot_is_free(self, index: Index, place: Path) -> None:
-        index.write_slot(30, slot_of(key_at(30)))
-        damage(place, HEADER_BYTES + 30 * SLOT_BYTES + 40)
-        assert index.free_place(key_at(30, 1)) == 30
+    def test_a_damaged_slot_is_free_where_no_other_is(self, index: Index, place: Path) -> None:
+        for number in range(PROBES):
+            index.write_slot(30 + number, slot_of(key_at(30, number)))
+        assert index.free_place(key_at(30, 99)) is None
+        damage(place, HEADER_BYTES + 41 * SLOT_BYTES + 40)
+        assert index.free_place(key_at(30, 99)) == 41
+        index.clear_slot(50)
+        assert index.free_place(key_at(30, 99)) == 50
 
     def test_of_two_slots_of_a_key_the_whole_one_counts(self, index: Index, place: Path) -> None:
         key = key_at(30)
@@ -134,8 +138,12 @@ class TestProbing:
         damage(place, HEADER_BYTES + 30 * SLOT_BYTES + 40)
         assert index.find(key) == (33, slot_of(key, offset=2))
 
-    def test_a_window_is_64_slots_wherever_it_begins(self, index: Index) -> None:
-        assert {len(index.window(home)) for home in range(SLOTS)} == {PROBES * SLOT_BYTES}
+    def test_a_column_is_a_byte_of_each_of_64_slots_wherever_it_begins(self, index: Index) -> None:
+        for at in range(SLOTS):
+            index.write_slot(at, slot_of(key_at(at)))
+        for home in range(SLOTS):
+            wanted = bytes(index.raw((home + step) % SLOTS)[57] for step in range(PROBES))
+            assert index.column(home, 57) == wanted
 
     def test_a_table_smaller_than_a_window_is_searched_once(self, directory: Directory) -> None:
         Index.write(directory, 2, {at: slot_of(key_at(at)) for at in range(4)}, Tail(1, 0, 4, 0))

@@ -26,9 +26,11 @@ from fanwise.cache._records import (
     Record,
     blob_of,
     blob_place,
+    cost_of,
     pack,
     pack_parts,
     unpack,
+    with_cost,
 )
 
 KEY = bytes(range(16))
@@ -175,3 +177,16 @@ def test_a_blob_is_named_by_digest_and_length(digest: bytes, length: int) -> Non
 @pytest.mark.parametrize("size", [0, 16, 23, 25, 4096])
 def test_a_payload_of_another_size_names_no_blob(size: int) -> None:
     assert blob_of(bytes(size)) is None
+
+
+@given(flags=st.integers(0, 0xFF), seconds=st.floats(1e-6, 5e6))
+def test_flags_tell_what_computing_took_to_six_per_cent(flags: int, seconds: float) -> None:
+    told = with_cost(flags, seconds)
+    assert told & 0xFF == flags
+    assert told <= 0xFFFF
+    assert cost_of(told) == pytest.approx(seconds, rel=0.06)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, 0.0), (1e-9, 0.0), (math.inf, 2.0 ** (254 / 6 - 20))])
+def test_a_cost_outside_of_what_flags_can_tell_is_the_nearest(seconds: float, told: float) -> None:
+    assert cost_of(with_cost(MUTABLE, seconds)) == told

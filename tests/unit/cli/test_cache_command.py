@@ -80,6 +80,25 @@ class TestWithoutACache:
         assert run("list", "--json") == (0, "", "")
 
 
+ODD = {
+    "a file": (lambda place: place.write_bytes(b""), "cache directory '.fw' is a file; choose another --cache-dir"),
+    "writable by all": (
+        lambda place: (place.mkdir(), place.chmod(0o777)),
+        "'.fw' can be written by others; run: chmod 700",
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("command", EMPTY)
+def test_what_cannot_be_a_cache_is_refused(command: str, odd: str, run: Any, tmp_path: Path) -> None:
+    make, words = ODD[odd]
+    make(tmp_path / ".fw")
+    code, out, err = run(command)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fanwise cache: {words}")
+
+
 class TestInfo:
     def test_functions_are_listed_largest_first(self, run: Any, filled: fanwise.Cache) -> None:
         code, out, err = run("info")

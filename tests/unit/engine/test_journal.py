@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +61,10 @@ def test_a_journal_cut_anywhere_gives_back_the_whole_records_before_the_cut(tmp_
         write(path, items[:count])
         ends.append(path.stat().st_size)
     content = path.read_bytes()
-    for cut in range(ends[0], len(content) + 1):
+    for cut in range(len(content) + 1):
         path.write_bytes(content[:cut])
         path.chmod(0o600)
-        whole = sum(end <= cut for end in ends) - 1
+        whole = max(0, sum(end <= cut for end in ends) - 1)
         assert read(path, items) == [{"of": item} if item < whole else None for item in items]
         assert path.stat().st_size == ends[whole], "the torn tail is cut off, so that later records follow good ones"
 
@@ -103,9 +105,20 @@ def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: b
     assert path.read_bytes() == content
 
 
-def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j", HEADER), pytest.raises(UsageError, match="in use by another run"):
+def test_a_journal_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
+    named = (
+        f"in use by the run of process {os.getpid()};" if os.path.exists("/proc/locks") else "in use by another run;"
+    )
+    with Journal(tmp_path / "j", HEADER), pytest.raises(UsageError, match=named):
         Journal(tmp_path / "j", HEADER)
+
+
+def test_the_head_of_another_call_is_refused_however_short(tmp_path: Path) -> None:
+    write(tmp_path / "j", [])
+    os.truncate(tmp_path / "j", (tmp_path / "j").stat().st_size - 9)
+    with pytest.raises(UsageError, match="or its head is damaged"):
+        Journal(tmp_path / "j", Header("zzz", "app.fit", None, "3.11", "0.1.0"))
+    assert read(tmp_path / "j", [1]) == [None], "its own call goes on"
 
 
 def test_a_journal_that_others_may_write_is_refused(tmp_path: Path) -> None:
@@ -149,13 +162,43 @@ def test_the_key_of_an_item_is_its_content() -> None:
     assert item_key(1, 0) != item_key(1, 1)
 
 
-def test_a_full_disk_is_an_error_and_not_a_silence(tmp_path: Path) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full")
+def test_what_finds_no_space_is_said_once_and_harms_no_other_record(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with Journal(tmp_path / "j", HEADER) as journal:
+            keys = [journal.recall(item, item)[0] for item in range(4)]
+            journal.keep(0, keys[0], {"of": 0})
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "j").stat().st_size + 90, hard))
+            with pytest.warns(
+                FanwiseWarning, match="cannot be written: File too large; what it does not hold"
+            ) as caught:
+                journal.keep(1, keys[1], "long" * 1_000)  # 90 bytes of it are written, and taken back
+                journal.keep(2, keys[2], "long" * 1_000)
+            assert len(caught) == 1
+            journal.keep(3, keys[3], {"of": 3})
+            assert journal.kept == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert read(tmp_path / "j", [0, 1, 2, 3]) == [{"of": 0}, None, None, {"of": 3}]
+
+
+def test_a_disk_that_fails_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
     journal = Journal(tmp_path / "j", HEADER)
-    full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, journal._fd)
-    os.close(full)
-    with pytest.raises(OSError, match="No space"):
-        journal.keep(0, b"k" * 16, 1)
-    os.close(journal._fd)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.warns(FanwiseWarning, match="cannot be written: Input/output error"):
+        journal.close()
+
+
+def test_no_lock_table_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with Journal(tmp_path / "j", HEADER):
+        monkeypatch.setattr("builtins.open", hidden)
+        with pytest.raises(UsageError, match="in use by another run"):
+            Journal(tmp_path / "j", HEADER)

@@ -65,6 +65,14 @@ class TestSimulate:
         watched = simulate(100, 0.01, workers=3)
         assert simulate(100, 0.01, workers=3, watch=False) == replace(watched, events=())
 
+    def test_it_is_reported_like_a_real_run(self):
+        done = simulate(200, 0.01, workers=4, faults=[(3, "raise"), (9, "kill"), (9, "kill")])
+        report = done.report
+        assert (report.items, report.ok, report.failed, report.lost) == (200, 198, 1, 1)
+        assert report.wall == done.makespan_s
+        assert report.speedup == pytest.approx(4 * done.efficiency, rel=0.05)
+        assert report.ended == done.ended
+
     def test_a_crash_costs_one_item(self):
         done = simulate(1000, 0.001, workers=4, faults=[(37, "kill")] * 2)
         assert (done.ok, done.lost) == (999, 1)

@@ -7,9 +7,11 @@ definition. Buffers from 8 KiB on travel out of band and arrive as views into th
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pickle
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -213,10 +215,31 @@ def _by_value() -> Any:
 
             def reducer_override(self, obj: Any) -> Any:
                 reduced = self.packed.reduce(obj)
+                if reduced is NotImplemented and type(obj) is _Remembering and not _has_a_name_there(obj):
+                    return _remembering_again, (obj.__wrapped__, obj.cache_parameters())
                 return super().reducer_override(obj) if reduced is NotImplemented else reduced
 
         _ByValue.made = Pickler
     return _ByValue.made
+
+
+_Remembering = type(functools.lru_cache(len))
+"""Pickled by name alone; cloudpickle does not look inside."""
+
+
+def _has_a_name_there(obj: Any) -> bool:
+    """Whether the other side finds an object under its module and name; ``__main__`` is another module there."""
+    module = getattr(obj, "__module__", None)
+    found: Any = None if module == "__main__" else sys.modules.get(module or "")
+    for part in getattr(obj, "__qualname__", "").split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def _remembering_again(fn: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    """A function under `functools.lru_cache` in another process, where nothing is remembered yet."""
+    again: Callable[..., Any] = functools.lru_cache(**parameters)(fn)
+    return again
 
 
 def is_plain(values: Sequence[Any]) -> bool:
