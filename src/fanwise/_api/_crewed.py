@@ -79,8 +79,8 @@ class CrewStage:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
-        try:
-            with SignalInterrupts(scene.policy, crew.wake) as interrupts:
+        with SignalInterrupts(scene.policy, crew.wake) as interrupts:  # until workers are gone: a second signal may come
+            try:
                 driver = self._driver = Driver(Scheduler(self._config()), self._hands(crew, interrupts))
                 driver.feed(s.Tick(scene.clock.now()))
                 while driver.finish is None:
@@ -89,13 +89,15 @@ class CrewStage:
                     yield
                 self._receive(driver)  # all may have been done here, before the first turn
                 self.ending = self._how_it_ended(driver.finish, interrupts)
-        except KeyboardInterrupt:  # a handler of the host program raised it
-            self.ending = _endings.interrupted(2)
-        finally:
-            crew.close(kill=self.ending is not DONE)
-            self._last_words(crew)
-            if self._places.owned:
-                self._places.backend.close()
+            except KeyboardInterrupt:  # a handler of the host program raised it
+                self.ending = _endings.interrupted(2)
+            finally:
+                crew.close(kill=self.ending is not DONE)
+                self._last_words(crew)
+                if self._places.owned:
+                    self._places.backend.close()
+            if interrupts.count and self.ending is DONE:  # just behind the last item: the caller wanted to stop
+                self.ending = _endings.interrupted(interrupts.signal)
 
     def _last_words(self, crew: Crew) -> None:
         """What workers had still written past Python when they were stopped."""

@@ -71,15 +71,20 @@ class CappedPace:
 
 def function_of(fn: Any) -> Hashable:
     """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
-    cached = sys.modules.get("fanwise._api._cached")  # loaded, if the run has a cache
-    if cached is not None and isinstance(fn, cached.CachedFn):
-        return cached.CachedFn, function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
+    if _is_cached(fn):
+        return type(fn), function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
     while isinstance(fn, partial):
         fn = fn.func
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     if isinstance(code, CodeType):
         return code
     return fn if isinstance(fn, type | BuiltinFunctionType) else type(fn)
+
+
+def _is_cached(fn: Any) -> bool:
+    """Whether results of this function are looked up."""
+    loaded = sys.modules.get("fanwise._api._cached")
+    return loaded is not None and isinstance(fn, loaded.CachedFn)
 
 
 def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
@@ -109,8 +114,11 @@ class Advice:
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
     def at_once(self) -> FanOut | Stay:
-        """What the plan says before the first item: something only of a function whose cost is known."""
-        if not self.pace.knows or self.pace.verdict() is STAY:
+        """What the plan says before the first item: something only of a function whose cost is known.
+
+        With a cache it is not: the first look-ups tell whether all has been computed since.
+        """
+        if not self.pace.knows or _is_cached(self._fn) or self.pace.verdict() is STAY:
             return STAY
         facts = self._look()
         verdict = self.pace.verdict() if facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
