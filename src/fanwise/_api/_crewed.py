@@ -14,7 +14,7 @@ from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
 from fanwise.engine._chunks import ChunkAim
-from fanwise.engine._config import WARMING_S, SchedulerConfig
+from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
@@ -79,7 +79,9 @@ class CrewStage:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
-        with SignalInterrupts(scene.policy, crew.wake) as interrupts:  # until workers are gone: a second signal may come
+        with SignalInterrupts(
+            scene.policy, crew.wake
+        ) as interrupts:  # until workers are gone: a second signal may come
             try:
                 driver = self._driver = Driver(Scheduler(self._config()), self._hands(crew, interrupts))
                 driver.feed(s.Tick(scene.clock.now()))
@@ -121,7 +123,7 @@ class CrewStage:
             chunks=_chunk_aim(self._places.backend, options.chunk_size),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
-            warming_s=max(WARMING_S, terms.start_s / 2),
+            warming_s=terms.start_s / 2,
             lent=not self._places.owned,
         )
 

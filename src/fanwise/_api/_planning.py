@@ -6,7 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,14 @@ def function_of(fn: Any) -> Hashable:
     if isinstance(code, CodeType):
         return code
     return fn if isinstance(fn, type | BuiltinFunctionType) else type(fn)
+
+
+@cache
+def _host() -> Resources:
+    """The machine we run on; what takes long to look up is believed for a second, as there may be many calls in one."""
+    from fanwise.engine._resources import HostResources
+
+    return HostResources(remember_s=1.0)
 
 
 def _is_cached(fn: Any) -> bool:
@@ -181,9 +189,8 @@ class Advice:
     def _machine(self) -> Machine:
         """Facts of this process: looking them up takes about half a millisecond."""
         from fanwise.backends.process import server_running, start_method
-        from fanwise.engine._resources import HostResources
 
-        resources = self._given or HostResources()
+        resources = self._given or _host()
         workers, cores, why = budget_of(self._options, resources)
         executor = self._options.executor
         if executor is not None:

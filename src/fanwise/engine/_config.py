@@ -10,9 +10,6 @@ from fanwise.typing import Retry
 __all__ = ["SchedulerConfig"]
 
 
-WARMING_S = 0.010
-
-
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
     """What one run asks of the scheduler.
@@ -49,7 +46,7 @@ class SchedulerConfig:
         Items may run in the calling process (`RunHere`): while workers start, if none can be started, if an item cannot
         be sent, if workers bring no gain. Blocks last about ``here_s``, so that the driver can look at its sockets.
     here_s : float
-        Length of such a block in seconds.
+        Length of such a block in seconds; while workers start a quarter of ``warming_s``, but 1 ms at least, if that is less.
     warming_s : float
         Longest item that runs here while no worker is there yet; those that come meanwhile have to wait for it.
     window : int
@@ -74,7 +71,7 @@ class SchedulerConfig:
     item_cost: float | None = None
     here_allowed: bool = False
     here_s: float = 0.010
-    warming_s: float = WARMING_S
+    warming_s: float = 0.010
     window: int = 2
     max_starts: int | None = None
     lent: bool = False

@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Protocol
+from time import monotonic
+from typing import Any, Protocol, TypeVar, cast
 
 from fanwise.errors import UsageValueError
 
 __all__ = ["Budget", "Cores", "HostResources", "Memory", "Resources", "budget"]
+
+T = TypeVar("T")
 
 UNLIMITED = 1 << 62
 
@@ -65,11 +69,25 @@ class Resources(Protocol):
 
 
 class HostResources:
-    """The resources of this machine, or of the one laid out below ``root``."""
+    """The resources of this machine, or of the one laid out below ``root``.
 
-    def __init__(self, root: str | os.PathLike[str] = "/", environ: Mapping[str, str] = os.environ) -> None:
+    Parameters
+    ----------
+    root : path
+        Where ``proc`` and ``sys`` are.
+    environ : Mapping
+        The environment.
+    remember_s : float
+        How long quotas and free memory are believed, in seconds: to read them takes 0.6 ms.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str] = "/", environ: Mapping[str, str] = os.environ, *, remember_s: float = 0.0
+    ) -> None:
         self._root = Path(root)
         self._environ = environ
+        self._remember_s = remember_s
+        self._seen: dict[str, tuple[float, Any]] = {}
 
     def __repr__(self) -> str:
         return f"<HostResources {self._root}>"
@@ -78,7 +96,7 @@ class HostResources:
         """The smallest of affinity, control-group quota and ``FANWISE_WORKERS``, at least 1."""
         machine = os.cpu_count() or 1
         found = Cores(_affinity(machine), machine, "affinity")
-        quota = min(self._quotas(), default=None)
+        quota = self._recent("quota", lambda: min(self._quotas(), default=None))
         if quota is not None and math.ceil(quota) < found.usable:
             found = Cores(max(1, math.ceil(quota)), machine, "quota", quota)
         told = self._told()
@@ -105,6 +123,18 @@ class HostResources:
 
     def memory(self) -> Memory:
         """The smallest of the machine's free memory and what each control group on the path leaves."""
+        return self._recent("memory", self._memory)
+
+    def _recent(self, name: str, look: Callable[[], T]) -> T:
+        """What was seen a moment ago, else what is seen now."""
+        now = monotonic()
+        at, value = self._seen.get(name, (-inf, None))
+        if now - at >= self._remember_s:
+            value = look()
+            self._seen[name] = now, value
+        return cast(T, value)
+
+    def _memory(self) -> Memory:
         facts = _pairs(self._read("proc/meminfo"))
         total = facts.get("MemTotal:", UNLIMITED >> 10) << 10
         found = Memory(facts.get("MemAvailable:", total >> 10) << 10, total)

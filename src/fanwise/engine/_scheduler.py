@@ -66,6 +66,7 @@ __all__ = ["Scheduler", "SchedulerConfig"]
 LINGER_S = 0.05  # all items are settled, a chunk's figures are not here yet: wait so long for them
 WORTH_MOVING_S = 0.0005  # what begins sooner than this has begun when the request to return it arrives
 WORTH_MOVING = 0.25  # of its own length: if it begins sooner than that, moving it gains little
+SHORTEST_BLOCK_S = 0.001
 LOOK_AT_WORKERS = 16  # at once, for something to move: those that wait longest come first
 
 
@@ -489,10 +490,15 @@ class Scheduler:
         if self._only_here:
             waiting = self._only_here.pop(0)
         elif self._queue.size and self._here_helps():
-            waiting = self._queue.take_innocent(self._chunks.block(self.config.here_s))
+            waiting = self._queue.take_innocent(self._chunks.block(self._here_s()))
         if waiting is not None:
             self._here = self._launch(waiting, HERE)
             self._said.append(RunHere(self._here.chunk))
+
+    def _here_s(self) -> float:
+        """Length of a block: workers that get ready meanwhile wait for its end."""
+        config = self.config
+        return config.here_s if self._roster.alive else min(config.here_s, max(SHORTEST_BLOCK_S, config.warming_s / 4))
 
     def _here_helps(self) -> bool:
         """True if workers are not there, not yet there, or of no use."""

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fanwise.engine import _resources
 from fanwise.engine._resources import UNLIMITED, Budget, Cores, HostResources, Memory, budget, is_nested
 from fanwise.errors import UsageError
+from fanwise.testing import FakeClock
 
 MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    8000000 kB\n"
 
@@ -161,3 +163,18 @@ def test_the_budget_of_workers(cores: Cores, busy: int, wanted: int | None, nest
 
 def test_the_main_process_is_not_nested() -> None:
     assert not is_nested()
+
+
+def test_quotas_and_memory_are_believed_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(_resources, "monotonic", clock.now)
+    (tmp_path / "proc").mkdir()
+    meminfo = tmp_path / "proc" / "meminfo"
+    meminfo.write_text("MemTotal: 8 kB\nMemAvailable: 4 kB\n")
+    fresh, resources = HostResources(tmp_path, {}), HostResources(tmp_path, {}, remember_s=1.0)
+    assert fresh.memory() == resources.memory() == Memory(4096, 8192)
+    meminfo.write_text("MemTotal: 8 kB\nMemAvailable: 2 kB\n")
+    assert fresh.memory() == Memory(2048, 8192)
+    assert resources.memory() == Memory(4096, 8192)
+    clock.advance(1.0)
+    assert resources.memory() == Memory(2048, 8192)

@@ -245,10 +245,11 @@ class TestPrefetch:
 
 
 class TestHere:
-    def test_short_items_run_here_while_workers_start(self):
-        talk = Talk(total=1000, item_cost=0.001, here_allowed=True)
+    @pytest.mark.parametrize(("warming_s", "items"), [(0.002, 1), (0.020, 5), (0.1, 10)])
+    def test_short_items_run_here_while_workers_start(self, warming_s, items):
+        talk = Talk(total=1000, item_cost=0.001, here_allowed=True, warming_s=warming_s)
         assert talk.said == [StartWorkers(2), RunHere(talk.chunk_of(HERE))]
-        assert talk.chunk_of(HERE).count == 10
+        assert talk.chunk_of(HERE).count == items
 
     def test_long_items_wait_for_workers(self):
         assert Talk(total=1000, item_cost=0.1, here_allowed=True).said == [StartWorkers(2), WakeAt(0.1)]
@@ -270,7 +271,7 @@ class TestHere:
         assert not talk.finish(HERE).heard(RunHere)
 
     def test_if_no_worker_can_be_started_all_runs_here(self):
-        talk = Talk(total=25, item_cost=0.001, here_allowed=True)
+        talk = Talk(total=25, item_cost=0.001, here_allowed=True, warming_s=0.04)
         talk.tell(StartFailed, "EAGAIN", 2)
         assert talk.said == [StartWorkers(2)]
         talk.tell(StartFailed, "EAGAIN", 2)
