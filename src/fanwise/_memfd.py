@@ -16,7 +16,6 @@ import functools
 import mmap
 import os
 import socket
-import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -102,6 +101,8 @@ def create_file(name: str) -> tuple[int, int]:
 
     It lies in a new folder that only this user may enter, below ``$XDG_RUNTIME_DIR`` or the temporary folder.
     """
+    import tempfile  # with its compressors 6 ms, and hardly ever needed
+
     folder = tempfile.mkdtemp(prefix=f"fanwise-{os.getpid()}-", dir=os.environ.get("XDG_RUNTIME_DIR") or None)
     path = os.path.join(folder, name.replace(os.sep, "-")[:200] or "segment")
     try:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache, partial
+from math import inf
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
 
 _NUMPY_S = 0.15  # to import it in a new interpreter
+_LOAD_S = 0.08  # to import what drives workers: 90 modules
+_DRIVES = "fanwise._api._crewed"
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
 _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
@@ -167,6 +170,8 @@ class Advice:
         workers = min(facts.workers, self.pace.items)
         if executor is not None:
             executor.missed(self.pace.missed(costs.warm_s), costs.away(facts, workers))
+        elif facts.load_s:
+            EXPERIENCE.loading.pay(self.pace.missed(costs.start(replace(facts, load_s=0.0), workers)), inf)
         elif facts.method == "forkserver" and not facts.server_running:
             missed = self.pace.missed(costs.start(replace(facts, server_running=True), workers))
             if EXPERIENCE.server.pay(missed, costs.base(facts)):
@@ -212,6 +217,7 @@ class Advice:
             server_running=server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,
+            load_s=0.0 if _DRIVES in sys.modules else max(0.0, _LOAD_S - EXPERIENCE.loading.paid_s),
             preload_s=_NUMPY_S if "numpy" in sys.modules else 0.0,
             single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",
             why=why,

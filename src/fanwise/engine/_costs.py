@@ -37,6 +37,8 @@ class Machine:
         What a new interpreter has to import, seconds.
     pickling_s : float
         Seconds to pickle the function; 0 if inherited.
+    load_s : float
+        What this process has still to import before it can have workers, seconds.
     inherits : bool
         Workers inherit the items by fork, so that only indexes travel.
     single : str
@@ -55,6 +57,7 @@ class Machine:
     rss_mb: float = 50.0
     preload_s: float = 0.0
     pickling_s: float = 0.0
+    load_s: float = 0.0
     inherits: bool = False
     single: str = ""
     why: str = ""
@@ -108,7 +111,7 @@ class Costs:
 
     def away(self, machine: Machine, workers: int) -> float:
         """Seconds that starting workers keeps the caller from other things, if it does not wait for them."""
-        return self.start(machine, workers) if machine.method == "fork" else self.launch_s
+        return self.start(machine, workers) if machine.method == "fork" else machine.load_s + self.launch_s
 
     def base(self, machine: Machine) -> float:
         """The part of a start that does not grow with the number of workers."""
@@ -119,7 +122,7 @@ class Costs:
             "forkserver": self.server_warm_s if machine.server_running else self.server_cold_s + machine.preload_s,
             "thread": 0.0,
         }
-        return once.get(machine.method, machine.preload_s) + machine.pickling_s
+        return once.get(machine.method, machine.preload_s) + machine.pickling_s + machine.load_s
 
     def each(self, machine: Machine, workers: int) -> float:
         """The part of a start that every further worker adds."""
@@ -177,14 +180,15 @@ class Rent:
 class Experience:
     """What this process has learned: costs of its machine and of functions it ran. Never written to disk.
 
-    ``server`` counts what was lost by having no fork server.
+    ``server`` counts what was lost by having no fork server, ``loading`` by not having loaded what drives workers.
     """
 
-    __slots__ = ("_functions", "_starts", "costs", "server")
+    __slots__ = ("_functions", "_starts", "costs", "loading", "server")
 
     def __init__(self, costs: Costs | None = None) -> None:
         self.costs = costs or Costs()
         self.server = Rent()
+        self.loading = Rent()
         self._starts = 0
         self._functions: dict[Hashable, Remembered] = {}
 
