@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache, partial
-from math import inf
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
@@ -73,11 +72,15 @@ class CappedPace:
 
 
 def function_of(fn: Any) -> Hashable:
-    """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function."""
+    """What the cost of a function is remembered under: its code, so that a lambda in a loop is one function.
+
+    Numbers and texts that a `functools.partial` fixes are part of it: they may decide how long it takes.
+    """
     if _is_cached(fn):
         return type(fn), function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
-    while isinstance(fn, partial):
-        fn = fn.func
+    if isinstance(fn, partial):
+        fixed = (*map(_value, fn.args), *((name, _value(value)) for name, value in fn.keywords.items()))
+        return function_of(fn.func), fixed
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     if isinstance(code, CodeType):
         return code
@@ -90,6 +93,10 @@ def _host() -> Resources:
     from fanwise.engine._resources import HostResources
 
     return HostResources(remember_s=1.0)
+
+
+def _value(argument: Any) -> int | float | str:
+    return argument if isinstance(argument, int | float | str) else type(argument).__qualname__
 
 
 def _is_cached(fn: Any) -> bool:
@@ -125,14 +132,17 @@ class Advice:
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
     def at_once(self) -> FanOut | Stay:
-        """What the plan says before the first item: something only of a function whose cost is known.
+        """What the plan says before the first item: something only of a function that is known to take long.
 
-        With a cache it is not: the first look-ups tell whether all has been computed since.
+        A short item is run first, for these may be shorter than those of the last call. And with a cache the first
+        look-ups tell whether all has been computed since.
         """
-        if not self.pace.knows or _is_cached(self._fn) or self.pace.verdict() is STAY:
+        if not self.pace.knows or self.pace.cost_s < _WORTH_STARTING_S or _is_cached(self._fn):
             return STAY
-        facts = self._look()
-        verdict = self.pace.verdict() if facts.warm or self.pace.cost_s >= _WORTH_STARTING_S else STAY
+        if self.pace.verdict() is STAY:
+            return STAY
+        self._look()
+        verdict = self.pace.verdict()
         return verdict if isinstance(verdict, FanOut) else STAY
 
     def ask(self, loop: LocalLoop) -> FanOut | Stay:
@@ -170,14 +180,19 @@ class Advice:
         workers = min(facts.workers, self.pace.items)
         if executor is not None:
             executor.missed(self.pace.missed(costs.warm_s), costs.away(facts, workers))
-        elif facts.load_s:
-            EXPERIENCE.loading.pay(self.pace.missed(costs.start(replace(facts, load_s=0.0), workers)), inf)
-        elif facts.method == "forkserver" and not facts.server_running:
-            missed = self.pace.missed(costs.start(replace(facts, server_running=True), workers))
-            if EXPERIENCE.server.pay(missed, costs.base(facts)):
-                from fanwise.backends.process import start_server
+        else:
+            ready = replace(facts, load_s=0.0, server_running=True)
+            price = costs.base(facts) - costs.base(ready)
+            if price and EXPERIENCE.rent.pay(self.pace.missed(costs.start(ready, workers) + costs.end_s), price):
+                self._prepare(facts)
 
-                start_server(self._fn)
+    def _prepare(self, facts: Machine) -> None:
+        """Have the next call find what it needs for workers, or count it as paid."""
+        EXPERIENCE.worth_loading = True
+        if facts.method == "forkserver" and not facts.server_running:
+            from fanwise.backends.process import start_server
+
+            start_server(self._fn)
 
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
@@ -217,7 +232,7 @@ class Advice:
             server_running=server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,
-            load_s=0.0 if _DRIVES in sys.modules else max(0.0, _LOAD_S - EXPERIENCE.loading.paid_s),
+            load_s=0.0 if _DRIVES in sys.modules or EXPERIENCE.worth_loading else _LOAD_S,
             preload_s=_NUMPY_S if "numpy" in sys.modules else 0.0,
             single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",
             why=why,

@@ -79,6 +79,8 @@ class Costs:
         One new interpreter.
     warm_s, thread_s : float
         To reach workers that are running; to start a thread.
+    end_s : float
+        To end worker processes that nobody keeps.
     chunk_s, item_s : float
         Overhead per chunk and per item.
     bytes_per_s : float
@@ -94,6 +96,7 @@ class Costs:
     spawn_s: float = 100e-3
     warm_s: float = 0.1e-3
     thread_s: float = 0.1e-3
+    end_s: float = 3e-3
     chunk_s: float = 12e-6
     item_s: float = 0.5e-6
     bytes_per_s: float = 1.5e9
@@ -180,15 +183,16 @@ class Rent:
 class Experience:
     """What this process has learned: costs of its machine and of functions it ran. Never written to disk.
 
-    ``server`` counts what was lost by having no fork server, ``loading`` by not having loaded what drives workers.
+    ``rent`` counts what was lost by having neither a fork server nor loaded what drives workers, ``worth_loading`` says
+    that the latter is paid.
     """
 
-    __slots__ = ("_functions", "_starts", "costs", "loading", "server")
+    __slots__ = ("_functions", "_starts", "costs", "rent", "worth_loading")
 
     def __init__(self, costs: Costs | None = None) -> None:
         self.costs = costs or Costs()
-        self.server = Rent()
-        self.loading = Rent()
+        self.rent = Rent()
+        self.worth_loading = False
         self._starts = 0
         self._functions: dict[Hashable, Remembered] = {}
 

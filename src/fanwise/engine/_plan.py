@@ -219,7 +219,8 @@ class Pace:
         start = self._costs.start(machine, workers)
         if self.seconds + running_s < min(start, rest / 4) and self._remembered is None:
             return STAY
-        expected = self._expected(left, rest, workers, start)
+        end = 0.0 if machine.warm or machine.method == "thread" else self._costs.end_s
+        expected = self._expected(left, rest, workers, start) + end
         if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
             return STAY
         if not self._weighed and not running_s and machine.method != "thread":

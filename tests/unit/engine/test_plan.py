@@ -93,7 +93,7 @@ class TestFanOut:
         assert verdict.code == "fan-out"
         assert verdict.text == (
             "Ran 1 item here in 10 ms, then started 2 workers at item 1: "
-            "about 70 ms of work was left, 27 ms could be gained."
+            "about 70 ms of work was left, 24 ms could be gained."
         )
         assert verdict.decisions[1].text == "Chunks of 1 item: one item takes 10 ms, the aim is 10 ms per chunk."
         assert verdict.decisions[0].facts["workers"] == 2
