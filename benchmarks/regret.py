@@ -13,7 +13,7 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -59,8 +59,13 @@ class Measured:
         return max(1.0, self.seconds["fanwise"] / self.seconds[self.best])
 
 
-def burn_seconds(seconds: float) -> Any:
-    return burn(round(seconds * turns_a_second()), seconds)
+def burn_turns(turns: int) -> Any:
+    """Turns are counted out beforehand: a fresh worker would calibrate itself for a tenth of a second."""
+    return burn(turns, turns)
+
+
+def turns_of(seconds: Iterable[float]) -> list[int]:
+    return [round(each * turns_a_second()) for each in seconds]
 
 
 def sort_and_sum(values: np.ndarray) -> float:
@@ -95,10 +100,10 @@ def cells() -> Iterator[Cell]:
         yield Cell(f"{count:,} × {seconds * 1e3:g} ms", partial(burn, turns), list(range(count)))
     uneven = [2e-3] * 16
     uneven[8] = 3e-2
-    yield Cell("16 × 2 ms, one of 30 ms", burn_seconds, uneven)
-    yield Cell("300 log-normal, mean 1 ms", burn_seconds, (1e-3 * rng.lognormal(-0.5, 1, 300)).tolist())
-    yield Cell("200 growing to 2 ms", burn_seconds, np.linspace(0, 2e-3, 200).tolist())
-    yield Cell("200 falling from 2 ms", burn_seconds, np.linspace(2e-3, 0, 200).tolist())
+    yield Cell("16 × 2 ms, one of 30 ms", burn_turns, turns_of(uneven))
+    yield Cell("300 log-normal, mean 1 ms", burn_turns, turns_of(1e-3 * rng.lognormal(-0.5, 1, 300)))
+    yield Cell("200 growing to 2 ms", burn_turns, turns_of(np.linspace(0, 2e-3, 200)))
+    yield Cell("200 falling from 2 ms", burn_turns, turns_of(np.linspace(2e-3, 0, 200)))
     yield Cell("40 arguments of 480 kB", sort_and_sum, list(rng.random((40, 60_000))))
     yield Cell("40 results of 400 kB", sine_sorted, list(range(40)))
     yield Cell("20 waits of 10 ms", wait, [1e-2] * 20)
