@@ -10,7 +10,6 @@ The file is private: its payloads are pickles. One that belongs to somebody else
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
 import os
@@ -26,6 +25,7 @@ from hashlib import blake2b
 from typing import Any, Self
 from zlib import crc32
 
+from fanwise._claims import claim
 from fanwise.errors import FanwiseWarning, UsageError
 
 __all__ = ["Header", "Journal", "encode_record", "item_key", "records"]
@@ -209,7 +209,7 @@ class Journal:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claim(self._fd)
         except OSError as error:
             pid = _holder_of(self._fd)
             by = "another run" if pid is None else f"the run of process {pid}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from fanwise._claims import claim
 from fanwise.errors import InputError, UsageError
 from fanwise.workloads.auditscan._decode import Decoded, NotText, decode
 from fanwise.workloads.auditscan._diff import Key, read_results
@@ -376,11 +377,9 @@ def _check_owner(folder: str) -> None:
 
 def _locked(folder: str) -> int:
     """A descriptor of a folder that no other scan has locked; the lock ends when it is closed."""
-    import fcntl  # absent on Windows
-
     fd = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim(fd)
     except BlockingIOError:
         os.close(fd)
         raise UsageError(f"{folder} is in use by another scan.") from None

@@ -7,7 +7,6 @@ counted: the next magic is looked for behind it. Payloads are NumPy archives wit
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -21,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fanwise._claims import claim
 from fanwise.errors import UsageError
 
 __all__ = ["FileLedger", "MemoryLedger", "pack", "unpack"]
@@ -109,7 +109,7 @@ class FileLedger:
         if os.fstat(self._fd).st_uid != os.getuid():
             raise UsageError(f"{path} belongs to another user; choose another output directory")
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claim(self._fd)
         except BlockingIOError:
             raise UsageError(
                 f"{path.parent.parent} is being written by another search; wait for it or choose -o"
