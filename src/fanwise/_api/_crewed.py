@@ -79,9 +79,8 @@ class CrewStage:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
-        with SignalInterrupts(
-            scene.policy, crew.wake
-        ) as interrupts:  # until workers are gone: a second signal may come
+        # until workers are gone: a second signal may come while they end
+        with SignalInterrupts(scene.policy, crew.wake) as interrupts:
             try:
                 driver = self._driver = Driver(Scheduler(self._config()), self._hands(crew, interrupts))
                 driver.feed(s.Tick(scene.clock.now()))
