@@ -32,7 +32,7 @@ class ChunkAim:
     Attributes
     ----------
     size : int or None
-        So many items, or a multiple where that is less than a millisecond of work (None: adapt).
+        Exactly so many items (None: adapt).
     work_s : float
         Seconds of work aimed at.
     longest_s : float or None
@@ -40,12 +40,15 @@ class ChunkAim:
         chunk costs milliseconds). None: chunks of ``work_s``, less at the end.
     overhead_s : float
         What one chunk costs the coordinator, sending and receiving.
+    together : bool
+        Several chunks of that size may go in one message, while they are short: nobody waits for one result alone.
     """
 
     size: int | None = None
     work_s: float = 0.010
     longest_s: float | None = None
     overhead_s: float = 50e-6
+    together: bool = False
 
 
 class Chunks:
@@ -112,7 +115,7 @@ class Chunks:
 
     def _together(self, waiting: int, workers: int, size: int) -> int:
         """Chunks of the size asked for that go in one message: one until their cost is known, or while it varies."""
-        if self.cost is None or not self._heard or self._tail:
+        if not self._aim.together or self.cost is None or not self._heard or self._tail:
             return 1
         worth = max(TOGETHER_S, 2.0 * workers * self._aim.overhead_s) / self.cost
         return max(1, min(int(worth), waiting // (TOGETHER_SHARE * workers), self._most) // size)
