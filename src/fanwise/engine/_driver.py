@@ -208,6 +208,8 @@ class Driver:
             self.feed(s.SourceEnded(now, drawing.error))
 
     def _on_run_here(self, command: s.RunHere) -> None:
+        if command.begun:
+            return
         here = self._hands.here
         if here is None:
             raise RuntimeError("the scheduler ran an item here in a run that forbids it")

@@ -335,10 +335,12 @@ class Retire:
 class RunHere:
     """Run these items in the calling process and report them as `Finished` and `ChunkFinished` of worker ``HERE``.
 
-    Where errors are raised, stop at the first: what is left of the chunk is the scheduler's again.
+    Where errors are raised, stop at the first: what is left of the chunk is the scheduler's again. ``begun``: the calling
+    process is at them already, and whoever knows of it reports.
     """
 
     chunk: Chunk
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
