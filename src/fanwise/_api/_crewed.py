@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from fanwise._api import _endings
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places
 from fanwise._api._scene import Scene
+from fanwise._api._shared import bundles_in, facts_of, sentence_of, together
 from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
@@ -18,18 +19,21 @@ from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
+from fanwise.engine._replay import Replay
 from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
-from fanwise.typing import Backend, Crew, Work
+from fanwise.typing import Attachment, Backend, Crew, Work
 
 if TYPE_CHECKING:
     from fanwise._api._cached import Reuse
+    from fanwise.bundle import Bundle
 
 __all__ = ["CrewStage", "Terms"]
 
 _LOOKAHEAD = 64
+_LOOKED_AT = 64  # items, for bundles in them
 _REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
@@ -64,6 +68,8 @@ class CrewStage:
         self._driver: Driver | None = None
         self._low = Reorder(terms.first)
         options = scene.options
+        self._fn = fn
+        self._replay = Replay()
         self._reuse = reuse
         self._work = Work(
             fn if reuse is None else reuse.fn,
@@ -78,6 +84,7 @@ class CrewStage:
     def steps(self) -> Iterator[None]:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
+        held = self._held_bundles()
         crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
         # until workers are gone: a second signal may come while they end
         with SignalInterrupts(scene.policy, crew.wake) as interrupts:
@@ -95,10 +102,31 @@ class CrewStage:
             finally:
                 crew.close(kill=self.ending is not DONE)
                 self._last_words(crew)
+                self._tell_what_was_carried(crew, held)
                 if self._places.owned:
                     self._places.backend.close()
             if interrupts.count and self.ending is DONE:  # just behind the last item: the caller wanted to stop
                 self.ending = _endings.interrupted(interrupts.signal)
+
+    def _held_bundles(self) -> list[Bundle]:
+        """Bundles that forked workers have without being sent them; of those of the function it is said why."""
+        if self._places.backend.name != "process":
+            return []
+        source, first = self._scene.source, self._terms.first
+        held = bundles_in(self._fn)
+        for bundle in held:
+            self._scene.story.decide(sentence_of(bundle, source.total))
+        some = min(_LOOKED_AT, (source.total or first) - first) if source.inheritable else 0
+        return bundles_in(self._fn, *source.take(first, some)) if some else held
+
+    def _tell_what_was_carried(self, crew: Crew, held: Sequence[Bundle]) -> None:
+        """What can be said of bundles and warnings only now."""
+        scene = self._scene
+        carried: Callable[[], Sequence[tuple[Attachment, int, int]]] | None = getattr(crew, "carried", None)
+        if carried is not None:
+            uses = together(carried(), held, self._terms.workers)
+            scene.story.know(bundles=facts_of(uses, scene.clock.now() - scene.story.began))
+        scene.story.know(warnings=self._replay.warned())
 
     def _last_words(self, crew: Crew) -> None:
         """What workers had still written past Python when they were stopped."""
@@ -148,6 +176,7 @@ class CrewStage:
             interrupts,
             HostResources(),
             here=SerialBackend().hire(self._work, 1, scene.clock) if self._terms.here_allowed else None,
+            replay=self._replay,
             policy=scene.policy,
             deadline=scene.deadline,
             quiet_after_failure=scene.options.raises,

@@ -101,5 +101,5 @@ def asked(options: Options, total: int | None, workers: int) -> Decision:
         if options.backend == "process"
         else "the executor or backend was named"
     )
-    count = "" if total is None else total
+    count = "the" if total is None else total
     return decide("process.asked", {"n": total, "workers": workers}, n=count, workers=workers, why=why)

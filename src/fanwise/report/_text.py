@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fanwise._format import count, duration, notable, plural, printable
+from fanwise._format import count, duration, notable, plural, printable, size
 from fanwise.report._report import RunReport
 
 if TYPE_CHECKING:
-    from fanwise.report._record import Loss
+    from fanwise.report._record import BundleUse, Loss
 
 __all__ = ["as_text", "compare", "headline"]
 
 _ENDED = {"failed": ", then stopped by an error", "interrupted": ", then interrupted"}
 _FAILURES = 10
+_NAMES = 5
 _PARTS = ("work", "start", "codec", "cache", "wait", "lost", "other")
 
 
@@ -69,6 +70,14 @@ def _blocks(report: RunReport) -> Iterator[list[str]]:
     lines = [f"{failure.label}: {failure.type}: {failure.message}" for failure in failures]
     left = report.counts.failed + report.counts.lost - len(failures)
     yield [*lines, f"and {count(left)} more"] if left > 0 else lines
+    yield [_shared(use) for use in report.bundles]
+    yield [f"warning: {text}" for text in report.warnings]
+
+
+def _shared(use: BundleUse) -> str:
+    had = f"{plural(use.attached, 'worker')} had it, sent {plural(use.transfers, 'time')}"
+    names = ", ".join(use.names[:_NAMES]) + (", …" if len(use.names) > _NAMES else "")
+    return f"bundle of {names} ({size(use.bytes)}): {had}"
 
 
 def _said(loss: Loss) -> str:
