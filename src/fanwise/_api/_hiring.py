@@ -23,6 +23,7 @@ __all__ = [
     "may_fan_out",
     "places_for",
     "prepare_bundles",
+    "unplanned",
     "uses_threads",
 ]
 
@@ -88,6 +89,15 @@ def crew_size(options: Options, backend: Backend) -> int:
 def uses_threads(options: Options) -> bool:
     """Whether workers are threads of this process."""
     return options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread")
+
+
+def unplanned(options: Options, total: int | None) -> Decision:
+    """The decision of a call that ran here and had nothing to plan."""
+    if options.workers == 1:
+        return decide("serial.asked", {})
+    if options.backend == "serial" or options.executor is not None:
+        return Decision("serial.asked", "Ran in this process because the serial backend was asked for.")
+    return decide("serial.few-items", n=total or 0)
 
 
 def asked(options: Options, total: int | None, workers: int) -> Decision:

@@ -125,6 +125,8 @@ def _starved(idle: float, chunks: int) -> tuple[str, str | None]:
 
 def _before(caller: Lane, since: float) -> tuple[str, str | None]:
     items = sum(span.items for span in caller.spans if span.start_s < since)
+    if not items:
+        return "No item ran before the first worker was being started.", None
     first = "The first item" if items == 1 else f"The first {plural(items, 'item')}"
     return f"{first} ran alone, to see whether workers would pay.", None
 

@@ -79,7 +79,7 @@ def _figures(report: RunReport) -> Iterator[Markup]:
         ("Wall time", duration(time.wall_s), False),
         ("Rate", rate(settled / time.wall_s) if time.wall_s > 0 else "–", False),
         ("Workers", count(report.workers), False),
-        ("Speed-up (estimated)", "–" if time.speedup_estimate is None else f"{time.speedup_estimate:.2f}x", False),
+        ("Speed-up (estimated)", f"{time.speedup_estimate:.2f}x" if time.speedup_estimate else "–", False),
         ("Failed or lost", count(bad), bad > 0),
     ]
     for name, value, is_bad in figures:
