@@ -118,10 +118,11 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[str, str]]:
+def write_reports(report: RunReport | None, options: RunOptions, command: str) -> list[tuple[str, str]]:
     """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure."""
     if report is None:
         return []
+    report = report.told_as(label=command)
     wanted: list[tuple[Path, Callable[[], str]]] = []
     if options.report is not None:
         wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]

@@ -170,7 +170,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
             rows = publish(job, source, done, stream)
         if journal is not None:
             journal.remove()
-        problems = [*_bad_rows(source, tables), *done.failures(), *write_reports(done.study.report, options)]
+        problems = [*_bad_rows(source, tables), *done.failures(), *write_reports(done.study.report, options, "ci")]
     seconds = time.perf_counter() - began
     _say(done, rows, problems, options, seconds)
     code = Exit.PARTIAL if problems else Exit.DONE

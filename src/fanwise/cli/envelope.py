@@ -186,8 +186,11 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
     done.seconds = {"read": read - began, "compute": computed - read, "write": ended - computed, "total": ended - began}
     if options.report is not None:
         _replace(options.report, report_page(done, done.seconds))
-        _replace(options.report.with_suffix(".json"), result.report.to_json() if result.report is not None else "{}")
-    problems = [*_problems(result), *write_reports(result.report, replace(options, report=None))]
+        _replace(
+            options.report.with_suffix(".json"),
+            result.report.told_as(label="envelope").to_json() if result.report is not None else "{}",
+        )
+    problems = [*_problems(result), *write_reports(result.report, replace(options, report=None), "envelope")]
     code = Exit.PARTIAL if problems or (own["strict"] and done.empty) else Exit.DONE
     _say(done, problems, options)
     outputs = [Output(path, rows) for path, rows in files]

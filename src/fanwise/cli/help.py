@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from fanwise.cli._errors import Exit, nearest
+from fanwise.cli._options import epilog
+
 __all__ = ["TOPICS", "page", "topic"]
 
 TOPICS = ("environment", "exit-codes", "files", "backends")
@@ -16,9 +19,17 @@ def page(name: str) -> str:
     return (Path(__file__).parent / "pages" / f"{name}.md").read_text("utf-8")
 
 
-@click.command(name="help", epilog="Example: fanwise help exit-codes")
-@click.argument("name", type=click.Choice(TOPICS), metavar="|".join(TOPICS))
-def topic(name: str) -> int:
-    """Print a page about something that all commands share."""
-    click.echo(page(name), nl=False)
-    return 0
+@click.command(name="help", epilog=epilog("fanwise help exit-codes", "fanwise help ci"))
+@click.argument("name", nargs=-1, metavar=f"[{'|'.join(TOPICS)}|COMMAND]")
+@click.pass_context
+def topic(context: click.Context, name: tuple[str, ...]) -> int:
+    """Print a page about something that all commands share, or the help of a command."""
+    if len(name) == 1 and name[0] in TOPICS:
+        click.echo(page(name[0]), nl=False)
+        return Exit.DONE
+    root = context.find_root()
+    assert isinstance(root.command, click.Group)
+    known = [*TOPICS, *root.command.list_commands(root)]
+    if name and name[0] not in known:
+        raise click.UsageError(f"no page {name[0]}.{nearest(name[0], known)}", context)
+    return int(root.command.main([*name, "--help"], "fanwise", standalone_mode=False) or Exit.DONE)

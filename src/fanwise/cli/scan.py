@@ -117,7 +117,7 @@ class _Scan:
                 result = self._search(service, journal)
             except ScanInterrupted as stop:
                 self._write_partial(service, stop.result)
-                write_reports(stop.result.report, self.options)
+                write_reports(stop.result.report, self.options, "scan")
                 raise
             try:
                 with terminable():
@@ -126,7 +126,9 @@ class _Scan:
                 self._write_partial(service, result)
                 stop.args = (f"{len(result.files):,} of {len(result.files):,} files are kept.",)
                 raise
-        summary = self._summary(result, paths, [*_problems(result), *write_reports(result.report, self.options)])
+        summary = self._summary(
+            result, paths, [*_problems(result), *write_reports(result.report, self.options, "scan")]
+        )
         _forget(journal)
         return self._tell(result, summary)
 

@@ -200,7 +200,7 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
             progress=options.bar("search"),
             **places,
         )
-    problems = [*_problems(result), *write_reports(result.report, options)]
+    problems = [*_problems(result), *write_reports(result.report, options, "search")]
     code = _code(result.verification, problems)
     say = options.note if options.json else _print_unless(options.quiet)
     for where, message in problems:

@@ -106,13 +106,19 @@ def compare(first: RunReport, second: RunReport) -> str:
         Lines of plain text: a figure, its value in each run, and for times how many times the first the second is.
     """
     both = (first, second)
-    rows = [("", *(printable(report.run.label) or "–" for report in both), "ratio")]
+    rows: list[tuple[str, ...]] = [("", *_names(*both), "ratio")]
     rows += [_times(words, *(read(report) for report in both)) for words, read in _SECONDS]
     rows += [(words, *(read(report) for report in both), "") for words, read in _FACTS]
     losses = [{loss.code: loss.seconds for loss in report.losses} for report in both]
     codes = sorted({code for found in losses for code in found})
     rows += [_times(f"lost: {code}", *(found.get(code, 0.0) for found in losses)) for code in codes]
     return "\n".join(_columns(rows, "<>>>")) + "\n"
+
+
+def _names(first: RunReport, second: RunReport) -> tuple[str, str]:
+    """Labels, or where they say nothing, when the runs began."""
+    names = printable(first.run.label) or "–", printable(second.run.label) or "–"
+    return names if names[0] != names[1] else (first.run.started_at[:19], second.run.started_at[:19])
 
 
 def _times(words: str, first: float, second: float) -> tuple[str, str, str, str]:

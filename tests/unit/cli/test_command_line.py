@@ -70,7 +70,9 @@ def test_without_arguments_the_help_is_shown_and_it_ends_with_two(capsys: pytest
         (["xyzzy"], "fanwise: no command xyzzy."),
         (["--hlp"], "fanwise: no option --hlp. Did you mean --help?"),
         (["ci", "--colums", "x"], "fanwise ci: no option --colums. Did you mean --columns?"),
-        (["help", "nothing"], "fanwise help: "),
+        (["help", "nothing"], "fanwise help: no page nothing."),
+        (["help", "enviroment"], "fanwise help: no page enviroment. Did you mean environment?"),
+        (["help", "cache", "infos"], "fanwise cache: no command infos. Did you mean info?"),
     ],
 )
 def test_a_mistyped_word_is_met_with_the_nearest_one(
@@ -217,6 +219,19 @@ def test_a_closed_stderr_does_not_hide_the_code(command: object, monkeypatch: py
     command(raising(errors.InputError("bad.")))
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=closed, isatty=lambda: False))
     assert main(["probe"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        ([], "Usage: fanwise [OPTIONS] COMMAND"),
+        (["report"], "Usage: fanwise report "),
+        (["cache", "info"], "Usage: fanwise cache info "),
+    ],
+)
+def test_help_of_a_command_is_its_help(words: list[str], usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    assert capsys.readouterr().out.startswith(usage)
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -168,12 +168,12 @@ def test_inputs_and_outputs_are_looked_at_before_any_work(tmp_path: Path) -> Non
 
 def test_reports_that_cannot_be_written_are_problems(tmp_path: Path) -> None:
     report = SimpleNamespace(to_html=lambda: "<html>", to_json=lambda: "{}", to_trace=lambda: "[]")
-    assert write_reports(report, options(report=tmp_path / "r.html", trace=tmp_path / "t.json")) == []
+    assert write_reports(report, options(report=tmp_path / "r.html", trace=tmp_path / "t.json"), "ci") == []
     assert sorted(os.listdir(tmp_path)) == ["r.html", "r.json", "t.json"]
-    ((where, message),) = write_reports(report, options(trace=tmp_path / "none" / "t.json"))
+    ((where, message),) = write_reports(report, options(trace=tmp_path / "none" / "t.json"), "ci")
     assert where.endswith("t.json")
     assert message.endswith("no such file.")
-    assert write_reports(None, options(report=tmp_path / "x.html")) == []
+    assert write_reports(None, options(report=tmp_path / "x.html"), "ci") == []
 
 
 def test_sigterm_ends_a_step_like_ctrl_c() -> None:
