@@ -68,8 +68,12 @@ def _of_click(error: click.ClickException) -> str:
     """Click's error in our words."""
     if isinstance(error, click.NoSuchOption):
         return f"no option {error.option_name}." + nearest(error.option_name, _options(error.ctx))
-    message = error.format_message()
-    return message if message.endswith((".", "?", ")")) else message + "."
+    return _ended(error.format_message())
+
+
+def _ended(message: str) -> str:
+    """A message as a sentence; a list of several stays as it is."""
+    return message if message.endswith((".", "?", ")")) or "\n" in message else message + "."
 
 
 def _options(context: click.Context | None) -> list[str]:
@@ -120,7 +124,7 @@ def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Endi
     if isinstance(error, KeyboardInterrupt):
         return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
     if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
-        return Ending(Exit.USAGE, f"{command}: {error}")
+        return Ending(Exit.USAGE, f"{command}: {_ended(str(error))}")
     if isinstance(error, OSError) and (
         error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     ):

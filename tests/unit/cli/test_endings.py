@@ -48,7 +48,7 @@ def test_codes_are_those_of_the_published_page(code: str, number: int, capsys: p
 @pytest.mark.parametrize("kind", [UsageError, InputError, CacheError, BundleError, BackendError])
 def test_what_the_caller_can_mend_is_a_usage_error_in_its_own_words(kind: type[Exception]) -> None:
     end = ending(kind("row 17: column b is -3"), "fanwise ci", LINE)
-    assert (end.code, end.message) == (Exit.USAGE, "fanwise ci: row 17: column b is -3")
+    assert (end.code, end.message) == (Exit.USAGE, "fanwise ci: row 17: column b is -3.")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), ZeroDivisionError(), RuntimeError("lost"), AssertionError()])
@@ -192,15 +192,15 @@ class TestGuard:
 
     def test_the_message_goes_to_stderr_and_stdout_stays_empty(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run(InputError("bad row"), "ci", "a.csv") == Exit.USAGE
-        assert capsys.readouterr() == ("", "fanwise ci: bad row\n")
+        assert capsys.readouterr() == ("", "fanwise ci: bad row.\n")
 
     def test_options_before_the_command_do_not_become_its_name(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.run(InputError("bad row"), "-q", "scan", "a")
-        assert capsys.readouterr().err == "fanwise scan: bad row\n"
+        assert capsys.readouterr().err == "fanwise scan: bad row.\n"
 
     def test_without_words_the_program_speaks(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.run(UsageError("nothing to do"))
-        assert capsys.readouterr().err == "fanwise: nothing to do\n"
+        assert capsys.readouterr().err == "fanwise: nothing to do.\n"
 
     @pytest.mark.parametrize(
         ("error", "code"), [(InputError("bad"), 2), (KeyboardInterrupt(), 130), (MissingExtraError("needs x"), 2)]
