@@ -11,6 +11,7 @@ import click
 
 from fanwise import __version__
 from fanwise.cli._errors import Guard, require
+from fanwise.cli._streams import fit_streams
 
 __all__ = ["COMMANDS", "Entry", "run"]
 
@@ -142,7 +143,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return shell_complete(command, {}, "fanwise", "_FANWISE_COMPLETE", os.environ["_FANWISE_COMPLETE"])
     guard = Guard(arguments)
-    with guard, command.make_context("fanwise", list(arguments)) as context:
+    with fit_streams(), guard, command.make_context("fanwise", list(arguments)) as context:
         guard.meta = context.meta
         guard.code = int(command.invoke(context) or 0)
     return guard.code
