@@ -1,7 +1,8 @@
 """Where the time of the workers' places went that was not work, and what can be done about it.
 
 A run with ``W`` workers has ``W * wall`` lane-seconds to give. The calling process takes one place until it fans out;
-from then on it coordinates, and its waiting is nobody's loss. Work and losses together are all there is.
+from then on it coordinates, and its waiting is nobody's loss. What it still works while workers start hides as much of
+their start. Work and losses together are all there is.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def find_losses(
     seconds = times.lanes_s
     idle = sum(lane.seconds.wait for lane in workers)
     retries = min(retries_s, seconds.lost)
+    start = max(0.0, seconds.start + places.before - _worked_beside(lanes[0], places.since))
     beside = [
-        Loss("start", seconds.start + places.before, *_start(len(workers))),
+        Loss("start", start, *_start(len(workers))),
         Loss("before-fan-out", places.since * (places.count - 1), *_before(lanes[0], places.since)),
         Loss("tail", tail + places.after, *_tail_words(lanes, costs)),
         Loss("starved", max(0.0, idle - tail), *_starved(idle - tail, traffic.chunks)),
@@ -111,6 +113,11 @@ def _start(workers: int) -> tuple[str, str]:
         f"Starting {plural(workers, 'worker')} took its time.",
         "Keep workers between calls: pass one fanwise.Executor() as executor= to all of them.",
     )
+
+
+def _worked_beside(caller: Lane, since: float) -> float:
+    """Seconds that the calling process worked while the first workers were being started."""
+    return sum(span.end_s - max(span.start_s, since) for span in caller.spans if span.end_s > since)
 
 
 def _starved(idle: float, chunks: int) -> tuple[str, str | None]:
