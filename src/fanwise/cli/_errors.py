@@ -70,7 +70,7 @@ def _of_click(error: click.ClickException) -> str:
     """Click's error in our words."""
     if isinstance(error, click.NoSuchOption):
         return f"no option {error.option_name}." + nearest(error.option_name, _options(error.ctx))
-    return as_sentence(error.format_message())
+    return as_sentence(" ".join(error.format_message().split()))  # a list of choices comes in lines
 
 
 def as_sentence(message: str) -> str:

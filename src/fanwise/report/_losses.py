@@ -18,6 +18,7 @@ __all__ = ["Places", "find_losses"]
 
 _LISTED = 0.005  # of all lane-seconds; what is less is added up as `other`
 _NEGLIGIBLE = 0.0005
+_CLOCK_S = 1e-9
 _CODEC_SHARE = 0.05
 _BUSY_CORES = 1.2  # wall time of items over their processor time
 _WAITING = 1 / 0.3  # above this items wait for files or the network, not for cores
@@ -117,7 +118,7 @@ def _start(workers: int) -> tuple[str, str]:
 
 def _worked_beside(caller: Lane, since: float) -> float:
     """Seconds that the calling process worked while the first workers were being started."""
-    return sum(span.end_s - max(span.start_s, since) for span in caller.spans if span.end_s > since)
+    return sum(span.end_s - max(span.start_s, since) for span in caller.spans if span.end_s > since + _CLOCK_S)
 
 
 def _starved(idle: float, chunks: int) -> tuple[str, str | None]:

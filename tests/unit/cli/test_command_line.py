@@ -15,8 +15,9 @@ import fanwise.cli
 from fanwise import __version__, errors
 from fanwise.cli import _errors, _main, main
 from fanwise.cli._errors import Exit, ending
+from fanwise.cli._main import root
 from fanwise.cli._options import workload_options
-from fanwise.cli.help import TOPICS, page
+from fanwise.cli.help import TOPICS, page, topic
 
 
 @pytest.fixture
@@ -252,3 +253,14 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setenv("COMP_CWORD", "1")
     assert main([]) == 0
     assert "plain,ci" in capsys.readouterr().out
+
+
+def test_pages_and_commands_complete_the_word_help() -> None:
+    context = topic.make_context("help", [], parent=click.Context(root(), info_name="fanwise"))
+    (name,) = topic.params
+    assert [item.value for item in name.shell_complete(context, "e")] == ["environment", "exit-codes", "envelope"]
+
+
+def test_a_list_of_choices_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion"]) == 2
+    assert capsys.readouterr().err.endswith("Choose from: bash, zsh, fish.\n")
