@@ -49,7 +49,9 @@ def require(command: str, packages: Sequence[str], extra: str) -> None:
     """Raise if one of these packages is not installed. Nothing is imported."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"{command}: needs {' and '.join(missing)}: pip install 'fanwise[{extra}]'")
+        *others, last = missing
+        named = f"{', '.join(others)} and {last}" if others else last
+        raise MissingExtraError(f"{command}: needs {named}: pip install 'fanwise[{extra}]'")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
