@@ -200,7 +200,11 @@ class Guard:
             from fanwise.cli._summary import Summary, print_json
 
             with contextlib.suppress(OSError, ValueError):  # the exit code says it too
-                print_json(Summary(" ".join(words[:1]), end.code, problems=[("", message)]))
+                report = getattr(getattr(error, "run", None), "report", None)
+                seconds = 0.0 if report is None else report.wall
+                print_json(
+                    Summary(" ".join(words[:1]), end.code, report=report, wall_s=seconds, problems=[("", message)])
+                )
         return end.code
 
 

@@ -73,7 +73,7 @@ _WORDS = max(len(name.split()) for name in COMMANDS)
 def load(name: str) -> click.Command:
     """Import a command, or say which package it misses."""
     entry = COMMANDS[name]
-    require(f"fanwise {name.split()[0]}", entry.needs, entry.extra)
+    require(f"fanwise {name.split(maxsplit=1)[0]}", entry.needs, entry.extra)
     module, attribute = entry.home.split(":")
     command: click.Command = getattr(import_module(f"fanwise.cli.{module}"), attribute)
     return command

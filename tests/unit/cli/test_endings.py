@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fanwise
 from fanwise.cli import _errors, main
 from fanwise.cli._errors import JSON, Exit, Guard, MissingExtraError, ending, nearest, reason, require
 from fanwise.errors import BackendError, BundleError, CacheError, InputError, UsageError
@@ -213,6 +214,13 @@ class TestGuard:
         told = json.loads(out)
         assert (told["command"], told["exit_code"]) == ("ci", code)
         assert told["problems"] == [{"where": "", "message": err.rstrip("\n")}]
+
+    def test_a_machine_is_told_how_far_an_interrupted_run_came(self, capsys: pytest.CaptureFixture[str]) -> None:
+        error = fanwise.RunInterrupted()
+        error.run = fanwise.run(abs, [-1, 2], workers=1)
+        assert self.run(error, "ci", "--json", meta={JSON: True}) == 130
+        told = json.loads(capsys.readouterr().out)
+        assert (told["items"]["ok"], told["wall_s"]) == (2, pytest.approx(error.run.report.wall, abs=1e-3))
 
     @pytest.mark.parametrize(("flag", "shown"), [("-v", False), ("-vv", True), ("-vvv", True)])
     def test_a_trace_is_shown_to_those_who_ask_twice(

@@ -223,9 +223,8 @@ def pays(seconds: float, options: Mapping[str, Any]) -> bool:
 
 def _small(report: RunReport, cost_s: float) -> RunReport:
     """A report that gives the reason of `pays` in place of the one worker it was run with."""
-    return report.told_as(
-        reason=f"Ran in this process: about {cost_s:.1f} s of work; workers pay from {PAYS_S:g} s on."
-    )
+    work = f"about {cost_s:.1f} s of work" if cost_s >= 0.05 else "hardly any work"
+    return report.told_as(reason=f"Ran in this process: {work}; workers pay from {PAYS_S:g} s on.")
 
 
 def _many(workers: Any) -> bool:
