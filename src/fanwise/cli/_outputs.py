@@ -13,7 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
-from fanwise.cli._errors import reason
+from fanwise._format import plural
+from fanwise.cli._errors import as_sentence, reason
+from fanwise.cli._streams import tell
 from fanwise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -125,17 +127,30 @@ def write_reports(
 ) -> list[tuple[str, str]]:
     """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure.
 
+    If items failed, say how many, and where all of them are listed.
+
     ``page`` makes the page of a command that has one of its own.
     """
     if report is None:
         return []
     report = report.told_as(label=command)
+    if report.failed + report.lost:
+        tell(_failed(report, options.report))
     wanted: list[tuple[Path, Callable[[], str]]] = []
     if options.report is not None:
         wanted += [(options.report, page or report.to_html), (options.report.with_suffix(".json"), report.to_json)]
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
     return [problem for path, text in wanted if (problem := _problem(path, text()))]
+
+
+def _failed(report: RunReport, page: Path | None) -> str:
+    first = report.failures[0]
+    named = "" if first.label == f"item {first.item}" else f" ({first.label})"
+    where = "--report FILE.html lists them." if page is None else f"All are in {page}."
+    said = as_sentence(f"item {first.item}{named}: {first.type}: {first.message}")
+    count = report.failed + report.lost
+    return f"{count:,} of {plural(report.items, 'item')} failed; the first: {said} {where}"
 
 
 def _problem(path: Path, text: str) -> tuple[str, str] | None:

@@ -190,6 +190,20 @@ class TestReports:
         assert written["run.json"].decode() == report.to_json()
         assert written["t.json"].decode() == report.to_trace()
 
+    def test_failed_items_are_counted_and_the_page_that_lists_them_named(
+        self, place: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lost = [told.ItemFailed(0.1, 17, "ValueError", "bad table"), told.ItemLost(0.2, 18, "killed")]
+        report = report_of([told.RunStarted(0.0, 2_000, "f"), *lost])
+        write_reports(report, OPTIONS, "ci")
+        write_reports(report, replace(OPTIONS, report=place / "r.html"), "ci")
+        first, second = capsys.readouterr().err.splitlines()
+        assert (
+            first
+            == "2 of 2,000 items failed; the first: item 17: ValueError: bad table. --report FILE.html lists them."
+        )
+        assert second.endswith(f"item 17: ValueError: bad table. All are in {place / 'r.html'}.")
+
     def test_it_is_called_what_the_command_is_called(self, place: Path) -> None:
         assert write_reports(report_of(serial_run()), replace(OPTIONS, report=place / "run.html"), "ci coverage") == []
         assert RunReport.from_json((place / "run.json").read_text()).run.label == "ci coverage"
