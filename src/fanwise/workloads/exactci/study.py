@@ -187,7 +187,7 @@ def spilled_study(
         Part(*where, **found.get(i, _result(None)), origin=origins.of(i))
         for where, i in zip(work.ranges, work.places, strict=True)
     ]
-    return Study(parts, _told(stream.report, small=small))
+    return Study(parts, stream.report and _told(stream.report, small=small))
 
 
 def _work(tables: Rows, methods: Sequence[str], run: dict[str, Any]) -> tuple[Work, bool]:
