@@ -162,7 +162,7 @@ def test_warnings_go_through_the_callers_filters(place: dict[str, Any]) -> None:
 
 
 def test_the_report_tells_what_workers_warned_of() -> None:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", UserWarning)
         report = fanwise.run(warns, range(4), backend="process", workers=2).report
