@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from fanwise._api._behind import Behind
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places
 from fanwise._api._scene import Scene
+from fanwise._api._shared import bundles_in, facts_of, sentence_of, together
 from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
@@ -19,19 +20,22 @@ from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
+from fanwise.engine._replay import Replay
 from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
 from fanwise.records.costs import histogram
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
-from fanwise.typing import Backend, Crew, Work
+from fanwise.typing import Attachment, Backend, Crew, Work
 
 if TYPE_CHECKING:
     from fanwise._api._cached import Reuse
+    from fanwise.bundle import Bundle
 
 __all__ = ["CrewStage", "Terms"]
 
 _LOOKAHEAD = 64
+_LOOKED_AT = 64  # items, for bundles in them
 _REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
@@ -69,8 +73,11 @@ class CrewStage:
         self._crew: Crew | None = None
         self._interrupts: SignalInterrupts | None = None
         self._is_awaited = False
+        self._held: list[Bundle] = []
         self._low = Reorder(terms.first)
         options = scene.options
+        self._fn = fn
+        self._replay = Replay()
         self._reuse = reuse
         self._behind = Behind(self._listener()) if terms.at_first else None
         self._work = Work(
@@ -92,6 +99,7 @@ class CrewStage:
             If the function has to be sent and cannot be.
         """
         if self._crew is None:
+            self._held = self._held_bundles()
             self._crew = self._places.backend.hire(self._work, self.terms.workers, self._scene.clock)
         return self._crew
 
@@ -101,6 +109,8 @@ class CrewStage:
         crew = self.hire()
         if self._is_awaited:
             crew.wake()
+        if not self.terms.at_first:
+            self._say_what_is_shared()
         # until workers are gone: a second signal may come while they end
         with SignalInterrupts(scene.policy, crew.wake) as interrupts:
             self._interrupts = interrupts
@@ -118,10 +128,33 @@ class CrewStage:
             finally:
                 crew.close(kill=self.ending is not DONE)
                 self._last_words(crew)
+                self._tell_what_was_carried(crew)
                 if self._places.owned:
                     self._places.backend.close()
             if interrupts.count and self.ending is DONE:  # just behind the last item: the caller wanted to stop
                 self.ending = _endings.interrupted(interrupts.signal)
+
+    def _held_bundles(self) -> list[Bundle]:
+        """Bundles that forked workers have without being sent them."""
+        if self._places.backend.name != "process":
+            return []
+        source, first = self._scene.source, self.terms.first
+        some = min(_LOOKED_AT, (source.total or first) - first) if source.inheritable else 0
+        return bundles_in(self._fn, *(source.take(first, some) if some else ()))
+
+    def _say_what_is_shared(self) -> None:
+        """Why the bundles of the function do not travel with each item."""
+        for bundle in bundles_in(self._fn) if self._held else ():
+            self._scene.story.decide(sentence_of(bundle, self._scene.source.total))
+
+    def _tell_what_was_carried(self, crew: Crew) -> None:
+        """What can be said of bundles and warnings only now."""
+        scene = self._scene
+        carried: Callable[[], Sequence[tuple[Attachment, int, int]]] | None = getattr(crew, "carried", None)
+        if carried is not None:
+            uses = together(carried(), self._held, self.terms.workers)
+            scene.story.know(bundles=facts_of(uses, scene.clock.now() - scene.story.began))
+        scene.story.know(warnings=self._replay.warned())
 
     def _last_words(self, crew: Crew) -> None:
         """What workers had still written past Python when they were stopped."""
@@ -172,6 +205,7 @@ class CrewStage:
             interrupts,
             HostResources(),
             here=SerialBackend().hire(self._work, 1, scene.clock) if self.terms.here_allowed else None,
+            replay=self._replay,
             policy=scene.policy,
             deadline=scene.deadline,
             quiet_after_failure=scene.options.raises,
@@ -209,6 +243,7 @@ class CrewStage:
         assert self._behind is not None
         assert self._behind.here is not None
         self._interrupts.__enter__()
+        self._say_what_is_shared()
         self._behind.catch_up()
         return self._driver, self._behind.here, self._scene.clock.now()
 

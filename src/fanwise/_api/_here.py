@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from fanwise._api import _endings
 from fanwise._api._again import SecondChances
 from fanwise._api._endings import DONE, Ending
+from fanwise._api._hiring import unplanned
 from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace
 from fanwise._api._scene import Scene
 from fanwise.engine._interrupts import TerminateAsInterrupt, Terminated
 from fanwise.engine._plan import FanOut, Stay
-from fanwise.engine._sentences import Decision, decide
+from fanwise.engine._sentences import Decision
 from fanwise.records.outcomes import Settled
 
 if TYPE_CHECKING:
@@ -149,9 +150,9 @@ class HereStage:
 
     def closing(self) -> Decision:
         """Why everything ran here."""
-        if self._advice is None:
-            return decide("serial.asked", {})
-        return self._advice.closing()
+        if self._advice is not None:
+            return self._advice.closing()
+        return unplanned(self._scene.options, self._scene.source.total)
 
     def taken(self, pieces: list[Settled]) -> None:
         """The consumer has these; the loop runs no further than it is asked to."""

@@ -266,8 +266,17 @@ class Pace:
             n=items,
             took=duration(self.seconds),
             workers=workers,
-            start=duration(start),
+            start=duration(start) + self._why_not(workers, start),
         )
+
+    def _why_not(self, workers: int, start: float) -> str:
+        """What spoke against workers that start in less time than the items took."""
+        if start >= self.seconds:
+            return ""
+        expected = self._expected(self.items, self.seconds, workers, start)
+        if expected < LEAST_GAIN * self.seconds:
+            return ", which was seen to pay too late"
+        return f", and with them it would have taken about {duration(expected)}"
 
     def memory(self) -> Remembered | None:
         """What to keep of this function for the next call; None if nothing was measured."""

@@ -227,6 +227,16 @@ class MemoryLow:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySeen:
+    """Bytes at hand (machine or control group), resident in the calling process, and in each worker. For listeners only."""
+
+    now: float
+    available: int
+    caller: int
+    workers: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """The ``count``-th signal of the user arrived (or the grace after the first one is over)."""
 
@@ -273,6 +283,7 @@ Event = (
     | Printed
     | Tick
     | MemoryLow
+    | MemorySeen
     | Interrupt
     | Deadline
     | Demand

@@ -343,6 +343,17 @@ class TestSentences:
             "Ran all 312 items in this process: they took 2.1 ms; starting 2 workers takes about 2.5 ms."
         )
 
+    def test_work_that_takes_longer_than_the_start_of_workers_says_what_they_would_have_made_of_it(self):
+        pace = Pace(1_000_000, Machine(2, 2), Costs())
+        pace.record(1_000_000, 0.08)
+        said = pace.closing().text
+        assert "they took 80 ms; starting 2 workers takes about 2.5 ms, and with them it would have taken about" in said
+
+    def test_work_that_was_seen_to_pay_too_late_says_so(self):
+        pace = Pace(100, Machine(2, 2, inherits=True), Costs())
+        pace.record(100, 10.0)
+        assert pace.closing().text.endswith(" ms, which was seen to pay too late.")
+
     def test_few_items(self):
         _, _, pace = play(2, 1.0)
         assert pace.closing().text == "Ran the 2 items in this process: fewer items than would keep two workers busy."
