@@ -25,6 +25,8 @@ from fanwise.typing import Attachment, Work
 
 __all__ = ["Starter", "modules_of"]
 
+_STATE = {"numpy", "cloudpickle.cloudpickle"}
+
 
 class Starter:
     """Knows how the workers of one crew are to be born."""
@@ -119,8 +121,9 @@ class Starter:
 def modules_of(*things: Any) -> tuple[str, ...]:
     """The modules that must be imported before these can be used; what a fork server may do once for all workers.
 
-    NumPy is among them where it is loaded: its error handling is part of the state that a worker takes over.
+    NumPy is among them where it is loaded: its error handling is part of the state that a worker takes over. So is
+    cloudpickle: what travels by value, as all of ``__main__`` does, needs it, and every worker would import it for 6 ms.
     """
     inner = [getattr(thing, "func", thing) for thing in things]
-    found = {getattr(thing, "__module__", None) or type(thing).__module__ for thing in inner} | {"numpy"}
+    found = {getattr(thing, "__module__", None) or type(thing).__module__ for thing in inner} | _STATE
     return tuple(sorted(name for name in found if name != "__main__" and name in sys.modules))
