@@ -165,7 +165,7 @@ def test_workers_that_join_are_used_and_those_that_leave_are_not_missed(cluster:
 
 
 def test_a_run_without_any_worker_left_says_so(cluster: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fanwise.backends.dask import _crew
+    from fanwise.backends.remote import _crew
 
     monkeypatch.setattr(_crew, "GRACE_S", 1.0)
     for worker in cluster.workers:
