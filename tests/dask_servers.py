@@ -32,6 +32,11 @@ class Servers:
     def url(self) -> str:
         return f"dask://127.0.0.1:{self.port}"
 
+    def kill_one(self) -> None:
+        """SIGKILL for the worker that came first."""
+        self.workers[0].kill()
+        self.workers[0].wait(PATIENCE_S)
+
     def grow(self, count: int = 1) -> list[subprocess.Popen[bytes]]:
         """Start workers of one thread, without a nanny, so that a dead one stays dead."""
         address = f"tcp://127.0.0.1:{self.port}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
 
 from fanwise.backends.ray._address import host_and_port, warn_if_open
-from fanwise.backends.remote._reach import knock, no_answer
-from fanwise.errors import UsageError
+from fanwise.backends.remote._reach import knock
+from fanwise.errors import BackendError, UsageError
 
 __all__ = ["Context", "context"]
 
@@ -77,12 +78,16 @@ def _connect(url: str, workers: int | None) -> None:
         return
     warn_if_open(url)
     host, port = host_and_port(url)
-    answer = {"who": "Ray head", "hint": f"ray start --head --ray-client-server-port {port}"}
-    knock(host, port, patience_s=_CONNECT_S, **answer)
+    knock(host, port, patience_s=_CONNECT_S, who="Ray head", hint=f"ray start --head --ray-client-server-port {port}")
     try:
         ray.init(url.rstrip("/"), configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
-        raise no_answer(host, port, error, **answer) from error
+        raise BackendError(
+            f"what answers at {host}:{port} is no Ray head, or lets nobody in without a token (then set "
+            f"RAY_AUTH_MODE=token): {str(error).strip().splitlines()[-1]}"
+        ) from error
+    except ImportError as error:
+        raise UsageError(f"backend {url!r} needs: pip install 'ray[client]'") from error
 
 
 @contextmanager
@@ -92,7 +97,8 @@ def _quietly() -> Iterator[None]:
     level, handler = logger.level, signal.getsignal(signal.SIGTERM)
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logger.setLevel(max(level, logging.WARNING))
         if threading.current_thread() is threading.main_thread():
