@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -21,16 +22,10 @@ _FAREWELL_S = 1.0
 
 
 class Actors:
-    """Keeps as many actors as may be used. All but `start` and `close` is for the event loop, which is its own.
+    """Keeps as many actors as may be used. All but `allow`, `start` and `close` is for the event loop, which is its own."""
 
-    Parameters
-    ----------
-    limit : int or None
-        Most actors; None: one for each processor of the cluster, also of hosts that join later.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        self._limit = math.inf if limit is None else limit
+    def __init__(self) -> None:
+        self._limit: float = 1
         self._recipe = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Deputy)
         self._kept: dict[asyncio.Task[None], Any] = {}  # who attends to an actor, and the actor
         self._retired: set[str] = set()
@@ -42,8 +37,12 @@ class Actors:
         self._thread = threading.Thread(target=self.loop.run_forever, name="fanwise-ray", daemon=True)
         self._thread.start()
 
+    def allow(self, limits: Iterable[int | None]) -> None:
+        """Say how many actors each of the users wants: None for one a processor, also of hosts that join later."""
+        self._limit = max((math.inf if limit is None else limit for limit in limits), default=0)
+
     def start(self, patience_s: float) -> None:
-        """Return when the first actor is there.
+        """Return when an actor is there and ``wanted`` is known.
 
         Raises
         ------
@@ -55,17 +54,23 @@ class Actors:
         asyncio.run_coroutine_threadsafe(self._begin(patience_s), self.loop).result()
 
     async def _begin(self, patience_s: float) -> None:
-        self._first = self.loop.create_future()
-        self._keeper = self.loop.create_task(self._keep())
-        await asyncio.wait_for(self._first, patience_s)
+        if self._keeper is None:
+            self._keeper = self.loop.create_task(self._keep())
+        await self._fill()
+        if not self.ready:
+            self._first = self.loop.create_future()
+            await asyncio.wait_for(self._first, patience_s)
 
     async def _keep(self) -> None:
         while True:
-            self.wanted = await asyncio.to_thread(self._affordable)
-            while len(self._kept) < self.wanted:
-                actor = self._recipe.remote()
-                self._kept[self.loop.create_task(self._attend(actor))] = actor
             await asyncio.sleep(_LOOK_S)
+            await self._fill()
+
+    async def _fill(self) -> None:
+        self.wanted = await asyncio.to_thread(self._affordable)
+        while len(self._kept) < self.wanted:
+            actor = self._recipe.remote()
+            self._kept[self.loop.create_task(self._attend(actor))] = actor
 
     def _affordable(self) -> int:
         return int(max(1, min(self._limit, ray.cluster_resources().get("CPU", 1))))

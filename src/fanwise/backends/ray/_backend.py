@@ -6,7 +6,6 @@ import asyncio
 
 from ray.exceptions import RayError
 
-from fanwise.backends.ray._actors import Actors
 from fanwise.backends.ray._cluster import RayCluster
 from fanwise.backends.ray._context import context
 from fanwise.backends.remote._crew import RemoteCrew
@@ -43,10 +42,10 @@ class RayBackend:
 
     def __init__(self, url: str, *, workers: int | None = None) -> None:
         self._where = "the Ray cluster of this process" if url == "ray" else f"the Ray cluster at {url}"
-        self._is_open = True
-        context.enter(url, workers)
-        self._actors = Actors(workers)
         self._limit = workers
+        self._is_open = True
+        self._connection = context.enter(url, workers)
+        self._actors = self._connection.actors
         try:
             self._check_workers()
         except BaseException:
@@ -68,17 +67,17 @@ class RayBackend:
 
     def slots(self) -> int:
         """How many items the cluster can run at a time now, as far as this backend may use it."""
-        return self._actors.wanted
+        wanted = self._actors.wanted
+        return wanted if self._limit is None else min(self._limit, wanted)
 
     def close(self) -> None:
         """Stop the actors; close the connection if it was opened here."""
         if self._is_open:
             self._is_open = False
-            self._actors.close()
-            context.leave()
+            context.leave(self._connection, self._limit)
 
     def _cluster(self) -> RayCluster:
-        return RayCluster(self._actors, self._where)
+        return RayCluster(self._actors, self._where, self._limit)
 
     def _check_workers(self) -> None:
         try:

@@ -29,12 +29,15 @@ class RayCluster:
         Those of the connection.
     where : str
         The cluster in words.
+    limit : int or None
+        Most actors to use.
     """
 
     name = "Ray"
 
-    def __init__(self, actors: Actors, where: str) -> None:
+    def __init__(self, actors: Actors, where: str, limit: int | None) -> None:
         self._actors = actors
+        self._limit = limit
         self._waiting: dict[Ticket, asyncio.Future[bytes]] = {}
         self._put: dict[bytes, asyncio.Task[list[Any]]] = {}  # bundles, in pieces in Ray's store
         self.where = where
@@ -46,7 +49,7 @@ class RayCluster:
 
     async def workers(self) -> set[str]:
         """The actors that have answered."""
-        return set(self._actors.ready)
+        return set(list(self._actors.ready)[: self._limit])
 
     async def was_expected(self, worker: str) -> bool:
         """Whether it went with a host that Ray had announced to end."""

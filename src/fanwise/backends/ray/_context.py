@@ -8,27 +8,38 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import ray
 
+from fanwise.backends.ray._actors import Actors
 from fanwise.backends.ray._address import host_and_port, warn_if_open
 from fanwise.backends.remote._reach import knock
 from fanwise.errors import BackendError, UsageError
 
-__all__ = ["Context", "context"]
+__all__ = ["Connection", "context"]
 
 _CONNECT_S = 10.0
 
 
+@dataclass(slots=True)
+class Connection:
+    """A connection, the actors on it, and who uses them: the most workers that each of them wants."""
+
+    url: str
+    is_ours: bool
+    actors: Actors
+    limits: list[int | None] = field(default_factory=list)
+
+
 class Context:
-    """Counts who uses a connection that was opened here."""
+    """What all backends of a process share: Ray keeps a processor for each actor, so that a second set would starve."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._url = ""
-        self._users = 0
+        self._current: Connection | None = None
 
-    def enter(self, url: str, workers: int | None) -> None:
+    def enter(self, url: str, limit: int | None) -> Connection:
         """Be connected.
 
         Raises
@@ -39,30 +50,46 @@ class Context:
             If nobody answers there.
         """
         with self._lock:
-            if not ray.is_initialized():
-                self._users = 0
-                with _quietly():
-                    _connect(url, workers)
-                self._url = url
-            elif url not in ({"ray"} | ({self._url} if self._users else set())):
-                raise UsageError(
-                    f"backend {url!r}: this process is connected to Ray already; use backend='ray' to stay there, "
-                    "or ray.shutdown() first"
-                )
-            elif not self._users:
-                return
-            self._users += 1
+            connection = self._current
+            if connection is None or not ray.is_initialized():
+                connection = self._current = _open(url, limit)
+            elif url not in {"ray", connection.url}:
+                raise _elsewhere(url)
+            connection.limits.append(limit)
+            connection.actors.allow(connection.limits)
+            return connection
 
-    def leave(self) -> None:
-        """Close the connection if it was opened here and nobody else uses it."""
+    def leave(self, connection: Connection, limit: int | None) -> None:
+        """Stop the actors if nobody else uses them, and close the connection if it was opened here."""
         with self._lock:
-            if self._users:
-                self._users -= 1
-                if not self._users:
-                    ray.shutdown()
+            connection.limits.remove(limit)
+            connection.actors.allow(connection.limits)
+            if not connection.limits:
+                connection.actors.close()
+                if connection is self._current:
+                    self._current = None
+                    if connection.is_ours:
+                        ray.shutdown()
 
 
 context = Context()
+
+
+def _open(url: str, workers: int | None) -> Connection:
+    if ray.is_initialized():
+        if url != "ray":
+            raise _elsewhere(url)
+        return Connection(url, is_ours=False, actors=Actors())
+    with _quietly():
+        _connect(url, workers)
+    return Connection(url, is_ours=True, actors=Actors())
+
+
+def _elsewhere(url: str) -> UsageError:
+    return UsageError(
+        f"backend {url!r}: this process is connected to Ray already; use backend='ray' to stay there, "
+        "or ray.shutdown() first"
+    )
 
 
 def _connect(url: str, workers: int | None) -> None:
