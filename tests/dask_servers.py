@@ -27,6 +27,7 @@ class Servers:
     port: int
     scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    middle_s: float = 0.7  # from the start of a short job to its middle
 
     @property
     def url(self) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-PATIENCE_S = 60
 
 
 @dataclass
@@ -19,19 +17,15 @@ class RayContext:
 
     home: Path
     url: str = "ray"
+    middle_s: float = 2.0  # from the start of a short job to its middle
 
     def keep(self, count: int) -> None:
         """Ray itself brings lost workers back."""
 
     def kill_one(self) -> None:
-        """SIGKILL for the worker that came first; waits until there is one."""
-        import psutil
-
-        until = time.monotonic() + PATIENCE_S
-        while not (found := deputies()):
-            assert time.monotonic() < until, "there is no worker"
-            time.sleep(0.01)
-        psutil.Process(min(found)).kill()
+        """SIGKILL for the worker that came first, if there is one."""
+        for pid in sorted(deputies())[:1]:
+            os.kill(pid, signal.SIGKILL)
 
 
 def deputies() -> list[int]:

@@ -253,7 +253,7 @@ class TestBundles:
             assert (result == x + 1).all()
 
 
-def test_a_function_whose_imports_are_not_there(self, cluster: Cluster, tmp_path: Path) -> None:
+def test_a_function_whose_imports_are_not_there(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "only_here_a.py").write_text("def g(x):\n    return x\n")
     (tmp_path / "only_here_b.py").write_text("import only_here_a\n\ndef f(x):\n    return only_here_a.g(x)\n")
     sys.path.insert(0, str(tmp_path))

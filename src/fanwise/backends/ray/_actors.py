@@ -58,8 +58,9 @@ class Actors:
             self._keeper = self.loop.create_task(self._keep())
         await self._fill()
         if not self.ready:
-            self._first = self.loop.create_future()
-            await asyncio.wait_for(self._first, patience_s)
+            if self._first is None or self._first.done():
+                self._first = self.loop.create_future()
+            await asyncio.wait_for(asyncio.shield(self._first), patience_s)
 
     async def _keep(self) -> None:
         while True:
@@ -84,7 +85,8 @@ class Actors:
             self._tell_first(None)
             await self.answer(actor.endure.remote())
         except RayError as error:
-            self._tell_first(error)
+            if not isinstance(error, RayActorError) or error.actor_init_failed:
+                self._tell_first(error)  # so would the next one fail; one that was killed is replaced
             if address is not None and isinstance(error, RayActorError) and error.preempted:
                 self._retired.add(address)
         finally:

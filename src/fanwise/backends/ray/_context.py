@@ -6,9 +6,11 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 import ray
 
@@ -70,9 +72,36 @@ class Context:
                     self._current = None
                     if connection.is_ours:
                         ray.shutdown()
+                        _shown.restore()
 
 
 context = Context()
+
+
+class _Shown:
+    """What Ray prints on standard output when a worker is lost, also if told to print nothing, goes to its logger."""
+
+    _NAME = "print_to_stdstream"
+
+    def __init__(self) -> None:
+        self._module: Any = import_module("ray._private.worker")
+        self._printed = getattr(self._module, self._NAME, None)
+
+    def replace(self) -> None:
+        if self._printed is not None:
+            setattr(self._module, self._NAME, _log)
+
+    def restore(self) -> None:
+        if self._printed is not None:
+            setattr(self._module, self._NAME, self._printed)
+
+
+_shown = _Shown()
+
+
+def _log(data: Mapping[str, Any], **_: Any) -> None:
+    for line in data["lines"]:
+        logging.getLogger("ray").info(line)
 
 
 def _open(url: str, workers: int | None) -> Connection:
@@ -82,6 +111,7 @@ def _open(url: str, workers: int | None) -> Connection:
         return Connection(url, is_ours=False, actors=Actors())
     with _quietly():
         _connect(url, workers)
+    _shown.replace()
     return Connection(url, is_ours=True, actors=Actors())
 
 
