@@ -17,7 +17,8 @@ from tests.crew_driver import work
 import fanwise
 from fanwise._api._hiring import prepare_bundles
 from fanwise._memfd import make
-from fanwise.backends.dask import cluster, is_dask_client
+from fanwise.backends._clusters import cluster
+from fanwise.backends.dask import is_dask_client
 from fanwise.backends.dask._address import comm_address, is_dask_url, warn_if_open
 from fanwise.backends.process._messages import SECTIONS, decode_chunk
 from fanwise.backends.process._pickling import loads
@@ -61,12 +62,6 @@ def test_urls_that_name_none_are_refused_before_anything_is_imported(url: str) -
         fanwise.map(abs, [1], backend=url)
     with pytest.raises(UsageError, match="expected dask://host:port"):
         fanwise.Executor(backend=f"dask://{url.partition(':')[2].strip('/')}" if "//" in url else "dask://")
-
-
-def test_other_clusters_are_refused_with_what_there_is() -> None:
-    for url in ("ray", "ray://head:10001"):
-        with pytest.raises(UsageError, match="this version speaks Dask only"):
-            fanwise.map(abs, [1], backend=url)
 
 
 def test_an_open_scheduler_on_a_network_is_warned_of() -> None:
