@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from tests.dask_servers import ROOT, Servers
+from tests.certificates import certify
+from tests.dask_servers import ROOT, Servers, servers
 
 import fanwise
 from fanwise.errors import BackendError, UsageError
@@ -135,3 +137,40 @@ class TestWhatIsRefused:
 
         with pytest.raises(UsageError, match="synchronous client"):
             DaskBackend(Client())
+
+
+ENCRYPTED = """
+import sys, fanwise
+print(fanwise.map(abs, range(-5, 0), backend=sys.argv[1]))
+"""
+
+
+class TestEncrypted:
+    """A scheduler that asks for certificates: those of Dask's own configuration, which the environment sets here."""
+
+    @pytest.fixture
+    def environ(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        certify(tmp_path)
+        names = {"ca-file": "ca.pem"}
+        for role in ("scheduler", "worker", "client"):
+            names |= {f"{role}__cert": "cert.pem", f"{role}__key": "key.pem"}
+        settings = {
+            f"DASK_DISTRIBUTED__COMM__TLS__{key.upper().replace('-', '_')}": str(tmp_path / file)
+            for key, file in names.items()
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        return dict(os.environ)
+
+    def test_items_run_there_and_without_a_certificate_they_do_not(
+        self, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        with servers(tmp_path, 1, scheme="tls") as cluster:
+            environ |= {"PYTHONPATH": str(ROOT / "src")}
+            words = [sys.executable, "-W", "error", "-c", ENCRYPTED, cluster.url]
+            there = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60)
+            assert there.stdout == "[5, 4, 3, 2, 1]\n", there.stderr
+            bare = {name: value for name, value in environ.items() if "TLS" not in name}
+            refused = subprocess.run(words, env=bare, capture_output=True, text=True, timeout=60)
+            assert refused.returncode == 1
+            assert "needs certificates: set distributed.comm.tls.ca-file" in refused.stderr.splitlines()[-1]

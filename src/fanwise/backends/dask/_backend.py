@@ -95,8 +95,20 @@ def _connect(url: str) -> Any:
     host, _, port = address.partition("://")[2].rpartition(":")
     answer = {"who": "Dask scheduler", "hint": f"dask scheduler --port {port}"}
     open_client: Any = import_module("distributed").Client
+    if address.startswith("tls:"):
+        _check_certificates(url)
     knock(host, port, patience_s=_CONNECT_S, **answer)
     try:
         return open_client(address, timeout=_CONNECT_S, set_as_default=False, name="fanwise")
     except OSError as error:
         raise no_answer(host, port, error, **answer) from error
+
+
+def _check_certificates(url: str) -> None:
+    """Dask itself would complain of a type, and then wait."""
+    security: Any = import_module("distributed").Security()
+    if security.get_connection_args("client")["ssl_context"] is None:
+        raise UsageError(
+            f"backend {url!r} needs certificates: set distributed.comm.tls.ca-file, .client.cert and .client.key in "
+            "Dask's configuration, or pass a Client that has them"
+        )
