@@ -149,7 +149,8 @@ class TestEncrypted:
     """A scheduler that asks for certificates: those of Dask's own configuration, which the environment sets here."""
 
     @pytest.fixture
-    def environ(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    def environ(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+        config = pytest.importorskip("dask.config")
         certify(tmp_path)
         names = {"ca-file": "ca.pem"}
         for role in ("scheduler", "worker", "client"):
@@ -160,7 +161,10 @@ class TestEncrypted:
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        return dict(os.environ)
+        config.refresh()
+        yield dict(os.environ)
+        monkeypatch.undo()
+        config.refresh()
 
     def test_items_run_there_and_without_a_certificate_they_do_not(
         self, tmp_path: Path, environ: dict[str, str]
