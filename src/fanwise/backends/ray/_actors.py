@@ -56,7 +56,7 @@ class Actors:
     async def _begin(self, patience_s: float) -> None:
         if self._keeper is None:
             self._keeper = self.loop.create_task(self._keep())
-        await self._fill()
+        await self._adjust()
         if not self.ready:
             if self._first is None or self._first.done():
                 self._first = self.loop.create_future()
@@ -65,13 +65,17 @@ class Actors:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
-            await self._fill()
+            await self._adjust()
 
-    async def _fill(self) -> None:
+    async def _adjust(self) -> None:
         self.wanted = await asyncio.to_thread(self._affordable)
         while len(self._kept) < self.wanted:
             actor = self._recipe.remote()
             self._kept[self.loop.create_task(self._attend(actor))] = actor
+        there = {id(actor) for actor in self.ready.values()}
+        waiting = [actor for actor in self._kept.values() if id(actor) not in there]
+        for actor in waiting[: len(self._kept) - self.wanted]:  # a host has left: nobody shall start one for these
+            ray.kill(actor)
 
     def _affordable(self) -> int:
         return int(max(1, min(self._limit, ray.cluster_resources().get("CPU", 1))))
