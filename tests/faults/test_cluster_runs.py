@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from tests.at_chunk import AtChunk
 
 import fanwise
 from fanwise.errors import BackendError, ItemTimeoutError, NotPicklableError, WorkerLostError
@@ -61,29 +62,6 @@ def parent(_: int) -> int:
     """The worker of the cluster beside which an item runs: its process is the parent's parent."""
     time.sleep(0.005)
     return os.getppid()
-
-
-class AtChunk:
-    """A progress that does something when so many chunks are done."""
-
-    def __init__(self, number: int, deed: Callable[[], None], also: AtChunk | None = None) -> None:
-        self.left = number
-        self.deed = deed
-        self.also = also
-
-    def start(self, total: int | None, label: str) -> None:
-        pass
-
-    def on(self, event: object) -> None:
-        if self.also is not None:
-            self.also.on(event)
-        if type(event).__name__ == "ChunkDone":
-            self.left -= 1
-            if not self.left:
-                self.deed()
-
-    def finish(self, report: object) -> None:
-        pass
 
 
 class Custom(Exception):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.at_chunk import AtChunk
 from tests.certificates import certify
 from tests.dask_servers import ROOT, Servers, servers
 
@@ -71,6 +72,23 @@ def test_a_run_without_any_worker_left_says_so(cluster: Servers, monkeypatch: py
     with pytest.raises(BackendError, match="has had no workers") as caught:
         fanwise.map(slow, range(2000), backend=cluster.url)
     assert any(o is not None for o in caught.value.__fanwise_run__.outcomes)
+
+
+def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fanwise.backends.remote import _liaison
+
+    monkeypatch.setattr(_liaison, "GRACE_S", 1.0)
+    home, journal = tmp_path / "dask", tmp_path / "journal"
+    home.mkdir()
+    with servers(home, 1) as there:
+        dying = AtChunk(4, there.scheduler.kill)
+        with pytest.raises(BackendError, match=r"the scheduler at tcp://127\.0\.0\.1:\d+ went away after \d+ items"):
+            fanwise.map(slow, range(300), backend=there.url, chunk_size=5, resume=journal, progress=dying)
+    again = fanwise.run(slow, range(300), workers=1, resume=journal)
+    assert again.report.resumed >= 4
+    assert again.values() == [x + 1 for x in range(300)]
 
 
 def test_fifty_runs_leave_no_key_on_the_scheduler(executor: fanwise.Executor, cluster: Servers) -> None:

@@ -53,6 +53,7 @@ class Liaison:
         self._storing: defaultdict[tuple[str, bytes], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tickets: set[Ticket] = set()
+        self._answered = 0
 
     def begin(self) -> None:
         """Begin to watch who joins and leaves."""
@@ -116,7 +117,8 @@ class Liaison:
                 connected = await self._cluster.workers()
             except OSError as error:
                 if self._loop.time() - heard > GRACE_S:
-                    raise BackendError(f"{self._cluster.where} went away: {error}") from error
+                    words = f"{self._cluster.where} went away after {self._answered:,} items"
+                    raise BackendError(f"{words} ({error!r}); what is finished is kept") from error
                 await asyncio.sleep(_LOOK_S)
                 continue
             heard = self._loop.time()
@@ -169,6 +171,7 @@ class Liaison:
             answer = await self._submit(node, worker, order, letter.payload)
             lacks = [note[1] for note in answer.notes if note[0] == Note.LACKS]
             if not lacks:
+                self._answered += order.items
                 self._post(Answered(worker, chunk.id, answer))
                 return
             self._told = {told for told in self._told if told[0] != node.address}
