@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.agents_nearby import NearbyBackend
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
 
 from fanwise import current_task
@@ -44,6 +45,7 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
 PARAMS = [
     *(pytest.param(name, marks=pytest.mark.process if "process" in name else ()) for name in BACKENDS),
     pytest.param("process-spawn", marks=[pytest.mark.process, pytest.mark.slow]),
+    pytest.param("nearby", marks=[pytest.mark.process, pytest.mark.slow]),
     pytest.param("dask", marks=[pytest.mark.dask, pytest.mark.slow]),
     pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow]),
 ]
@@ -53,6 +55,7 @@ PARAMS = [
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     makers = BACKENDS | {
         "process-spawn": lambda: ProcessBackend(method="spawn"),
+        "nearby": NearbyBackend,
         "dask": lambda: on_cluster(request, "dask_servers"),
         "ray": lambda: on_cluster(request, "ray_cluster"),
     }
