@@ -109,6 +109,16 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ray_contex
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def ray_workers(ray_cluster: ray_context.RayContext) -> Iterator[ray_context.RayContext]:
+    """The same with its workers kept warm from test to test."""
+    from fanwise.backends.ray._backend import RayBackend
+
+    kept = RayBackend("ray")
+    yield ray_cluster
+    kept.close()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The reference data beside the checkout; tests that need it are skipped where it is absent."""

@@ -17,7 +17,7 @@ class RayContext:
 
     home: Path
     url: str = "ray"
-    middle_s: float = 2.0  # from the start of a short job to its middle
+    middle_s: float = 1.0  # from the start of a short job to its middle
 
     def keep(self, count: int) -> None:
         """Ray itself brings lost workers back."""

@@ -57,7 +57,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         "process-spawn": lambda: ProcessBackend(method="spawn"),
         "nearby": NearbyBackend,
         "dask": lambda: on_cluster(request, "dask_servers"),
-        "ray": lambda: on_cluster(request, "ray_cluster"),
+        "ray": lambda: on_cluster(request, "ray_workers"),
     }
     made = makers[request.param]()
     yield made

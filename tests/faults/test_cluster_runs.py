@@ -34,7 +34,7 @@ class Cluster(Protocol):
 @pytest.fixture(
     params=[
         pytest.param("dask_servers", marks=pytest.mark.dask, id="dask"),
-        pytest.param("ray_cluster", marks=pytest.mark.ray, id="ray"),
+        pytest.param("ray_workers", marks=pytest.mark.ray, id="ray"),
     ]
 )
 def cluster(request: pytest.FixtureRequest) -> Cluster:

@@ -88,7 +88,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture(
     params=[
         pytest.param("dask_servers", marks=pytest.mark.dask, id="dask"),
-        pytest.param("ray_cluster", marks=pytest.mark.ray, id="ray"),
+        pytest.param("ray_workers", marks=pytest.mark.ray, id="ray"),
     ]
 )
 def there(request: pytest.FixtureRequest) -> Servers | RayContext:
