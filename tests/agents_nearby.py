@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fanwise.backends.remote._agent import Agent
@@ -23,13 +26,16 @@ class Nearby:
 
     def __init__(self, count: int) -> None:
         self.loop = asyncio.new_event_loop()
-        self.agents = {f"agent {number}": Agent(1) for number in range(count)}
+        self.agents: dict[str, Agent] = {}
         self.retired: set[str] = set()
         self.silent = False
-        self._turns = {name: asyncio.Lock() for name in self.agents}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._names = (f"agent {number}" for number in itertools.count())
         self._waiting: dict[Ticket, asyncio.Task[bytes]] = {}
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
+        for _ in range(count):
+            self.join()
 
     def is_open(self) -> bool:
         return self.loop.is_running()
@@ -68,6 +74,10 @@ class Nearby:
     async def store(self, worker: str, need: Need, attachment: Attachment) -> None:
         await asyncio.to_thread(store_blob, need.digest, need.size, *pieces(attachment, 1 << 20))
 
+    def join(self) -> None:
+        """Another worker comes."""
+        self.agents[next(self._names)] = Agent(1)
+
     def lose(self, worker: str, *, expected: bool = False) -> Agent:
         """A worker is gone; the agent is the caller's to close."""
         if expected:
@@ -84,19 +94,43 @@ class Nearby:
 
 
 class NearbyBackend:
-    """A backend of such agents."""
+    """A backend of such agents: two of its own, or those of a cluster that is somebody else's to close."""
 
     name = "nearby"
 
-    def __init__(self, count: int = 2, *, elastic: bool = True) -> None:
-        self.cluster = Nearby(count)
-        self._elastic = elastic
+    def __init__(self, cluster: Nearby | None = None) -> None:
+        self._owned = cluster is None
+        self.cluster = cluster or Nearby(2)
 
     def hire(self, work: Work, workers: int, clock: Clock) -> RemoteCrew:
-        return RemoteCrew(self.cluster, work, clock, elastic=self._elastic)
-
-    def slots(self) -> int:
-        return max(1, len(self.cluster.agents))
+        return RemoteCrew(self.cluster, work, clock, elastic=True)
 
     def close(self) -> None:
-        self.cluster.close()
+        if self._owned:
+            self.cluster.close()
+
+
+class NearbyCluster:
+    """Agents in the place of a cluster that was started for tests."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._cluster = Nearby(2)
+        self._lost: list[Agent] = []
+
+    @property
+    def url(self) -> NearbyBackend:
+        return NearbyBackend(self._cluster)
+
+    def keep(self, count: int) -> None:
+        for _ in range(count - len(self._cluster.agents)):
+            self._cluster.join()
+
+    def kill_one(self) -> None:
+        self._lost.append(self._cluster.lose(min(self._cluster.agents)))
+        self._cluster.join()
+
+    def close(self) -> None:
+        for agent in self._lost:
+            agent.close()
+        self._cluster.close()

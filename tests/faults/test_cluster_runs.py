@@ -1,4 +1,4 @@
-"""Runs on clusters of real processes, Dask's and Ray's: the loop's results, whatever happens to their workers."""
+"""Runs on clusters, those of Dask and Ray and agents of this process: the loop's results, whatever happens to workers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from tests.agents_nearby import NearbyCluster
 from tests.at_chunk import AtChunk
 
 import fanwise
@@ -24,15 +25,24 @@ class Cluster(Protocol):
     home: Path
 
     @property
-    def url(self) -> str: ...
+    def url(self) -> Any: ...
 
     def keep(self, count: int) -> None: ...
 
     def kill_one(self) -> None: ...
 
 
+@pytest.fixture
+def nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NearbyCluster]:
+    monkeypatch.setenv("FANWISE_CACHE_DIR", str(tmp_path / "cache"))
+    made = NearbyCluster(tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.fixture(
     params=[
+        pytest.param("nearby", marks=pytest.mark.process),
         pytest.param("dask_servers", marks=pytest.mark.dask, id="dask"),
         pytest.param("ray_workers", marks=pytest.mark.ray, id="ray"),
     ]
@@ -232,6 +242,8 @@ class TestBundles:
 
 
 def test_a_function_whose_imports_are_not_there(cluster: Cluster, tmp_path: Path) -> None:
+    if isinstance(cluster, NearbyCluster):
+        pytest.skip("its workers look for modules where the caller does")
     (tmp_path / "only_here_a.py").write_text("def g(x):\n    return x\n")
     (tmp_path / "only_here_b.py").write_text("import only_here_a\n\ndef f(x):\n    return only_here_a.g(x)\n")
     sys.path.insert(0, str(tmp_path))
