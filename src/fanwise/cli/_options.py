@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fanwise.cli._errors import JSON
+from fanwise.cli._streams import tell
 
 if TYPE_CHECKING:
     from fanwise import Cache
@@ -51,7 +52,7 @@ class RunOptions:
     def note(self, text: str) -> None:
         """Say something on stderr, unless ``-q`` was given."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            tell(text)
 
     def cache(self) -> Cache | None:
         """The cache of this command, closed with it; None with ``--no-cache``."""
@@ -92,7 +93,12 @@ def default_cache_dir() -> Path:
     """``$FANWISE_CACHE_DIR``, else ``$XDG_CACHE_HOME/fanwise``, else ``~/.cache/fanwise``."""
     named = os.environ.get("FANWISE_CACHE_DIR")
     base = os.environ.get("XDG_CACHE_HOME")
-    return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "fanwise"
+    if named:
+        return Path(named)
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "fanwise"
+    except RuntimeError:  # a user without a name, as containers have
+        return Path(tempfile.gettempdir()) / f"fanwise-{os.getuid()}"
 
 
 DISPLAYS = ["auto", "rich", "plain", "none"]
