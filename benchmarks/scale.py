@@ -1,7 +1,8 @@
 """The scheduler beyond this machine, in virtual time: ``python -m benchmarks.scale`` writes what the docs show.
 
 The measured figures are the items a second that the scheduler passes on one core of this machine; everything else is
-simulated. Items cost 30 ms, one worker in a hundred is ten times slower, one item in a thousand kills its worker once.
+simulated. One worker in a hundred is ten times slower, one item in a thousand kills its worker once. Arguments are
+numbers of workers for items of 30 ms; without any, 100 to 10,000.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from fanwise.testing import simulate, simulate_cluster
 __all__ = ["figures"]
 
 MEASURED = Path(__file__).parents[1] / "docs" / "_measured" / "scale.json"
-ITEM_S = 0.03
+ITEM_S, SHORT_S = 0.03, 0.001
 EACH_S = 30.0  # of work for each worker
 WIRES = {"own wire": 50e-6, "Ray": 0.45e-3, "Dask": 1.6e-3}
 HOST_CORES = 64
 
 
-def harsh(workers: int) -> dict[str, Any]:
+def harsh(workers: int, item_s: float = ITEM_S) -> dict[str, Any]:
     """A run with stragglers and deaths, and how many items a second of processor time the scheduler passed."""
-    items = int(workers * EACH_S / ITEM_S)
+    items = int(workers * EACH_S / item_s)
     began = time.process_time()
     done = simulate(
         items,
-        ITEM_S,
+        item_s,
         workers=workers,
         stragglers=[(worker, 10.0) for worker in range(50, workers + 1, 100)],
         faults=[(index, "kill") for index in range(500, items, 1000)],
@@ -42,6 +43,7 @@ def harsh(workers: int) -> dict[str, Any]:
     return {
         "workers": workers,
         "items": items,
+        "item_s": item_s,
         "ok": done.ok,
         "lost": done.lost,
         "retried": done.retried,
@@ -84,8 +86,11 @@ def figures(quick: bool) -> Iterator[Figure]:
     row = harsh(100 if quick else 1000)
     yield Figure("scheduler, 30 ms items, stragglers and deaths: items a second", row["items_per_s"], "1/s")
     yield Figure("items resolved / items", (row["ok"] + row["lost"]) / row["items"])
+    short = harsh(30 if quick else 100, SHORT_S)
+    yield Figure("scheduler, 1 ms items, stragglers and deaths: items a second", short["items_per_s"], "1/s")
 
 
 if __name__ == "__main__":
     rows = [harsh(int(workers)) for workers in sys.argv[1:] or ("100", "1000", "10000")]
+    rows += [harsh(workers, SHORT_S) for workers in (100, 1000)]
     MEASURED.write_text(json.dumps({"harsh": rows, "curves": curves()}, indent=1) + "\n")

@@ -164,11 +164,11 @@ def picture(measured: dict[str, Any]) -> str:
 def scale_table(scale: dict[str, Any]) -> str:
     """Runs with stragglers and deaths, as a table."""
     lines = [
-        "| workers | items | chunks | efficiency | coordinator busy | items/s, measured |",
-        "|---|---|---|---|---|---|",
+        "| workers | items | each | chunks | efficiency | coordinator busy | items/s, measured |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['workers']:,} | {row['items']:,} | {row['chunks']:,} | {row['efficiency']:.2f} "
+        f"| {row['workers']:,} | {row['items']:,} | {1000 * row['item_s']:g} ms | {row['chunks']:,} | {row['efficiency']:.2f} "
         f"| {row['coordinator_load']:.0%} | {row['items_per_s']:,} |"
         for row in scale["harsh"]
     ]

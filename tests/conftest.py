@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import ray_context
 from tests.dask_servers import STARTED, Servers, servers
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -80,7 +82,7 @@ def nothing_learned() -> None:
 
 def left_behind(processes: set[int], numbers: set[str], entries: set[str]) -> list[str]:
     """Child processes, descriptors and shared-memory entries that were not there before."""
-    marks = ("memfd:", "socket:", "pipe:", "/dev/shm")
+    marks = ("memfd:", "pipe:", "/dev/shm") if ray_context.is_up() else ("memfd:", "socket:", "pipe:", "/dev/shm")
     open_now = descriptors().items()
     left = [f"child process {pid}" for pid in children() - processes - STARTED]
     left += [f"descriptor {n}: {d}" for n, d in open_now if n not in numbers and any(mark in d for mark in marks)]
@@ -93,6 +95,28 @@ def dask_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     pytest.importorskip("distributed", reason="distributed is not installed: pip install 'fanwise[dask]'")
     with servers(tmp_path_factory.mktemp("dask"), workers=2) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ray_context.RayContext]:
+    """A Ray cluster of two processors on loopback that this process is connected to, for all tests of a session."""
+    pytest.importorskip("ray", reason="ray is not installed: make test-ray installs it")
+    if [name for _, name in socket.if_nameindex()] != ["lo"]:
+        pytest.skip("Ray looks for a way to the outside: make test-ray runs this where there is only loopback")
+    before = children()
+    with ray_context.connected(tmp_path_factory.mktemp("ray")) as cluster:
+        STARTED.update(children() - before)
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def ray_workers(ray_cluster: ray_context.RayContext) -> Iterator[ray_context.RayContext]:
+    """The same with its workers kept warm from test to test."""
+    from fanwise.backends.ray._backend import RayBackend
+
+    kept = RayBackend("ray")
+    yield ray_cluster
+    kept.close()
 
 
 @pytest.fixture(scope="session")

@@ -27,15 +27,22 @@ class Servers:
     port: int
     scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    scheme: str = "tcp"
+    middle_s: float = 0.7  # from the start of a short job to its middle
 
     @property
     def url(self) -> str:
-        return f"dask://127.0.0.1:{self.port}"
+        return f"dask{'+tls' if self.scheme == 'tls' else ''}://127.0.0.1:{self.port}"
+
+    def kill_one(self) -> None:
+        """SIGKILL for the worker that came first."""
+        self.workers[0].kill()
+        self.workers[0].wait(PATIENCE_S)
 
     def grow(self, count: int = 1) -> list[subprocess.Popen[bytes]]:
         """Start workers of one thread, without a nanny, so that a dead one stays dead."""
-        address = f"tcp://127.0.0.1:{self.port}"
-        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--host", "127.0.0.1"]
+        address = f"{self.scheme}://127.0.0.1:{self.port}"
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", *host_of(self.scheme)]
         started = [self._start("worker", address, *options) for _ in range(count)]
         self.workers += started
         return started
@@ -57,7 +64,7 @@ class Servers:
     def wait_for(self, count: int) -> None:
         from distributed import Client
 
-        with Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False, timeout=PATIENCE_S) as client:
+        with Client(f"{self.scheme}://127.0.0.1:{self.port}", set_as_default=False, timeout=PATIENCE_S) as client:
             until = time.monotonic() + PATIENCE_S
             while len(client.scheduler_info(n_workers=-1)["workers"]) != count:
                 assert time.monotonic() < until, "the workers do not come"
@@ -78,6 +85,10 @@ def start_dask(home: Path, what: str, *words: str) -> subprocess.Popen[bytes]:
     return process
 
 
+def host_of(scheme: str) -> list[str]:
+    return ["--host", "tls://127.0.0.1" if scheme == "tls" else "127.0.0.1"]
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -85,10 +96,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def servers(home: Path, workers: int) -> Iterator[Servers]:
+def servers(home: Path, workers: int, scheme: str = "tcp") -> Iterator[Servers]:
     port = free_port()
-    scheduler = start_dask(home, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    cluster = Servers(home, port, scheduler)
+    scheduler = start_dask(home, "scheduler", *host_of(scheme), "--port", str(port), "--no-dashboard")
+    cluster = Servers(home, port, scheduler, scheme=scheme)
     try:
         cluster.keep(workers)
         yield cluster

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.agents_nearby import NearbyBackend
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
-from tests.dask_servers import Servers
 
 from fanwise import current_task
+from fanwise.backends._clusters import cluster
 from fanwise.backends.process import ProcessBackend
 from fanwise.backends.serial import SerialBackend
 from fanwise.backends.thread import ThreadBackend
@@ -44,24 +45,29 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
 PARAMS = [
     *(pytest.param(name, marks=pytest.mark.process if "process" in name else ()) for name in BACKENDS),
     pytest.param("process-spawn", marks=[pytest.mark.process, pytest.mark.slow]),
+    pytest.param("nearby", marks=[pytest.mark.process, pytest.mark.slow]),
     pytest.param("dask", marks=[pytest.mark.dask, pytest.mark.slow]),
+    pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow]),
 ]
 
 
 @pytest.fixture(params=PARAMS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    makers = BACKENDS | {"process-spawn": lambda: ProcessBackend(method="spawn"), "dask": lambda: on_dask(request)}
+    makers = BACKENDS | {
+        "process-spawn": lambda: ProcessBackend(method="spawn"),
+        "nearby": NearbyBackend,
+        "dask": lambda: on_cluster(request, "dask_servers"),
+        "ray": lambda: on_cluster(request, "ray_workers"),
+    }
     made = makers[request.param]()
     yield made
     made.close()
 
 
-def on_dask(request: pytest.FixtureRequest) -> Backend:
-    servers: Servers = request.getfixturevalue("dask_servers")
-    servers.keep(2)
-    from fanwise.backends.dask import DaskBackend
-
-    return DaskBackend(servers.url)
+def on_cluster(request: pytest.FixtureRequest, fixture: str) -> Backend:
+    there = request.getfixturevalue(fixture)
+    there.keep(2)
+    return cluster(there.url, workers=None)
 
 
 @pytest.fixture

@@ -331,7 +331,7 @@ class TestOptions:
             ({"mp_context": "sporn"}, "mp_context must be a context, 'fork', 'forkserver' or 'spawn'", ValueError),
             ({"mp_context": 5}, "mp_context must be a context", ValueError),
             ({"backend": 5}, "backend must be one of .* got 5", TypeError),
-            ({"backend": "dask"}, "backend must be one of .* got 'dask'", ValueError),
+            ({"backend": "dask"}, "backend 'dask': expected dask://host:port", ValueError),
             ({"backend": "thread", "isolate": True}, "isolate needs worker processes", ValueError),
             ({"backend": "serial", "isolate": True}, "isolate needs worker processes", ValueError),
             ({"backend": "thread", "max_tasks_per_child": 1}, "max_tasks_per_child needs worker processes", ValueError),

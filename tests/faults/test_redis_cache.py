@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.redis_server import Server, binary, server
+from tests.redis_server import Server, binary, server, tls_proxy
 
 import fanwise
 from fanwise import Cache
@@ -261,3 +262,90 @@ def test_workers_of_a_run_share_it(tmp_path: Path, there: Server) -> None:
         square = cached_square(cache)
         assert [square(x) for x in range(8)] == [x * x for x in range(8)]
         assert cache.stats().hits_shared == 8
+
+
+def square_slowly(x: int) -> int:
+    time.sleep(0.002)
+    return x * x
+
+
+def drawn(deeds: dict[int, Callable[[], None]], total: int = 60) -> Iterator[int]:
+    """Items, and what happens when some of them are drawn."""
+    for x in range(total):
+        deeds.get(x, int)()
+        yield x
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "backend": "thread"}], ids=["here", "threads"])
+def test_a_report_says_what_a_server_that_was_killed_and_restarted_cost(
+    tmp_path: Path, there: Server, options: dict[str, Any]
+) -> None:
+    with Cache(tmp_path / "a", memory=0, disk=0, shared=there.url) as cache:
+        first = fanwise.run(square_slowly, drawn({}), cache=cache, **options)
+        second = fanwise.run(square_slowly, drawn({20: there.kill, 40: there.start}), cache=cache, **options)
+    assert first.values() == second.values() == [x * x for x in range(60)]
+    (shared,) = [use for use in second.report.cache if use.level == "shared"]
+    assert shared.lookups == 60
+    assert 0 < shared.errors == 60 - shared.hits
+    assert second.report.cached == shared.hits
+    assert f'<td class="n">{shared.errors}</td>' in second.report.to_html()
+
+
+class TestEncrypted:
+    """A server behind TLS: a proxy with a certificate of an authority of its own takes the connections."""
+
+    @pytest.fixture
+    def port(self, tmp_path: Path, there: Server) -> Iterator[int]:
+        with tls_proxy(tmp_path, there.path) as port:
+            yield port
+
+    def test_values_come_through_it(self, tmp_path: Path, port: int) -> None:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}"
+        for name in ("a", "b"):
+            with Cache(tmp_path / name, shared=url) as cache:
+                assert cache.get_or_compute("k", lambda: [1.5]) == [1.5]
+                assert cache.stats().errors == 0
+        assert cache.stats().hits_shared == 1
+
+    def test_a_server_of_an_unknown_authority_is_not_spoken_to(self, tmp_path: Path, port: int, there: Server) -> None:
+        with Cache(tmp_path / "a", shared=f"rediss://localhost:{port}/0") as cache:
+            assert cache.get_or_compute("k", lambda: 1) == 1
+            assert cache.stats().errors > 0
+        with raw(there) as client:
+            assert not list(client.scan_iter())
+
+
+def test_no_password_and_no_secret_is_in_anything_that_is_shown_or_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, secret: Path
+) -> None:
+    """Logs, reports of all kinds, journals, repr, warnings and whatever lies in the folders of a run."""
+    caplog.set_level(logging.DEBUG)
+    home = tmp_path / "run"
+    home.mkdir()
+    (tmp_path / "server").mkdir()
+    secret.write_bytes(b"the-mac-secret-of-32-bytes-0815!")
+    with server(tmp_path / "server", "--requirepass", "sesame-4711") as guarded:
+        urls = {
+            "user": guarded.url.replace("unix://", "unix://:sesame-4711@"),
+            "query": f"{guarded.url}?password=sesame-4711",
+        }
+        for name, url in urls.items():
+            with warnings.catch_warnings(record=True) as caught, Cache(home / name, shared=url) as cache:
+                warnings.simplefilter("always")
+                run = fanwise.run(square_slowly, range(10), cache=cache, resume=home / f"{name}.journal", workers=1)
+                assert run.values() == [x * x for x in range(10)]
+                assert cache.stats().errors == 0
+                guarded.kill()
+                run = fanwise.run(square_slowly, range(20), cache=cache, workers=2, backend="process")
+                guarded.start()
+                for kind in ("json", "html", "trace"):
+                    (home / f"{name}.{kind}").write_text(str(getattr(run.report, f"to_{kind}")()))
+                shown = [repr(cache), repr(run), repr(run.report), *(str(w.message) for w in caught)]
+                shown.append(str(pickle.dumps(level_of(cache).store)))
+                (home / f"{name}.shown").write_text("\n".join([*shown, caplog.text]))
+    kept = [path for path in home.rglob("*") if path.is_file()]
+    assert len(kept) > 8
+    for path in kept:
+        content = path.read_bytes()
+        assert b"sesame" not in content, path
+        assert b"the-mac-secret" not in content, path

@@ -62,7 +62,7 @@ def places_for(options: Options) -> Places:
     if options.executor is not None:
         return Places(options.executor.places(), owned=False)
     if options.is_remote:
-        from fanwise.backends.dask import cluster
+        from fanwise.backends._clusters import cluster
 
         return Places(cluster(options.backend, workers=options.workers), owned=True)
     if not isinstance(options.backend, str):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_remote", "read_options", "whole_number"]
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
-_REMOTE = ("dask", "dask+tls", "ray")
 _ON_ERROR = ("raise", "return")
 _PROGRESS = ("auto", "rich", "plain", "none", "json")
 
@@ -180,28 +179,27 @@ def _seed(value: Any) -> int | None:
 
 def _backend(value: Any) -> str | Backend:
     if not isinstance(value, str):
-        from fanwise.backends.dask import is_dask_client
+        from fanwise.backends._clusters import is_client
 
-        if hasattr(value, "hire") or is_dask_client(value):
+        if hasattr(value, "hire") or is_client(value):
             return value  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
         raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
-    return checked_remote(value) if value.split(":")[0] in _REMOTE else _one_of("backend", value, LOCAL_BACKENDS)
+    return checked_remote(value) or _one_of("backend", value, LOCAL_BACKENDS)
 
 
-def checked_remote(url: str) -> str:
-    """The URL of a cluster, if it is one.
+def checked_remote(name: str) -> str | None:
+    """The name of a cluster, if it is one.
 
     Raises
     ------
     UsageError
-        If it is not, or of a kind that this version does not speak.
+        If it does not say where the cluster is.
     """
-    from fanwise.backends.dask import comm_address, is_dask_url
+    if name in LOCAL_BACKENDS:
+        return None
+    from fanwise.backends._clusters import checked, is_cluster
 
-    if not is_dask_url(url):
-        raise UsageError(f"backend {url!r}: this version speaks Dask only; use dask://host:port")
-    comm_address(url)
-    return url
+    return checked(name) if is_cluster(name) else None
 
 
 def _progress(value: Any) -> str | Progress:

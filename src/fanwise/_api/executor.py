@@ -109,6 +109,9 @@ class Executor(StandardExecutor):
         if backend in ("thread", "serial") and (isolate or max_tasks_per_child is not None):
             what = "isolate" if isolate else "max_tasks_per_child"
             raise UsageValueError(f"{what} needs worker processes (backend is {backend!r})")
+        if self.backend not in LOCAL_BACKENDS and (initializer is not None or max_tasks_per_child is not None):
+            what = "max_tasks_per_child" if initializer is None else "initializer"
+            raise UsageValueError(f"{what} needs worker processes of this host (backend is {backend!r})")
         self._wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
@@ -183,7 +186,7 @@ class Executor(StandardExecutor):
             return self._places
 
     def _make_backend(self) -> Backend:
-        if not isinstance(self.backend, str):
+        if not isinstance(self.backend, str) and hasattr(self.backend, "hire"):
             return self.backend
         if self.backend == "thread":
             from fanwise.backends.thread import ThreadBackend
@@ -194,7 +197,7 @@ class Executor(StandardExecutor):
 
             return SerialBackend()
         if self.backend not in LOCAL_BACKENDS:
-            from fanwise.backends.dask import cluster
+            from fanwise.backends._clusters import cluster
 
             return cluster(self.backend, workers=self._wanted)
         from fanwise.backends.process import ProcessBackend
@@ -311,10 +314,12 @@ def _check(workers: int | None, initializer: object, max_tasks_per_child: object
 
 
 def _checked_backend(backend: Any) -> str | Backend:
-    if isinstance(backend, str) and "://" in backend:
-        return checked_remote(backend)
-    if hasattr(backend, "hire") or (isinstance(backend, str) and backend in LOCAL_BACKENDS):
-        return backend  # type: ignore[no-any-return]  # a Backend, by what it offers, or a name
+    from fanwise.backends._clusters import is_client
+
+    if isinstance(backend, str) and (backend in LOCAL_BACKENDS or checked_remote(backend)):
+        return backend
+    if hasattr(backend, "hire") or is_client(backend):
+        return backend  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
     raise (UsageValueError if isinstance(backend, str) else UsageTypeError)(
         f"backend must be one of {', '.join(map(repr, LOCAL_BACKENDS))} or a Backend, got {backend!r}"
     )

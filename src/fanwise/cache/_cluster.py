@@ -97,6 +97,7 @@ class ClusterLevel:
         """The valid record of each key, in one call."""
         found = self._call(lambda: self.store.get_many(keys))
         if found is None:
+            self._counters.unanswered += len(keys)
             return [None] * len(keys)
         return [self._verified(key, data) if data is not None else None for key, data in zip(keys, found, strict=True)]
 

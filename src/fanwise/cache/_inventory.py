@@ -86,6 +86,7 @@ class Inventory:
         rows = []
         for level, where, hits, size in named:
             keeps = level == "disk" or (level == "memory" and bottom)
+            unanswered = min(counters.unanswered, lookups - hits)  # a key may be asked for again before it is computed
             rows.append(
                 {
                     "level": level,
@@ -95,7 +96,7 @@ class Inventory:
                     "stored": counters.stores if keeps else 0,
                     "evicted": counters.evicted if keeps else 0,
                     "refused": counters.refused + counters.corrupt if keeps else 0,
-                    "errors": counters.errors if keeps else 0,
+                    "errors": unanswered if level == "shared" else counters.errors if keeps else 0,
                     "bytes": size,
                     "spent_s": counters.seconds_spent if level == "memory" else 0.0,
                     "saved_s": counters.seconds_saved if level == "memory" else 0.0,

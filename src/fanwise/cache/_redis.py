@@ -24,6 +24,7 @@ __all__ = ["PASSWORD_FILE", "RedisLevel"]
 PASSWORD_FILE = "FANWISE_CACHE_PASSWORD_FILE"  # noqa: S105  # the name of a variable
 CONNECT_S, CALL_S = 0.25, 0.5
 _SCHEMES = ("redis", "rediss", "unix")
+_HIDDEN = ("password", "ssl_password")
 _KEPT_S = 30 * 86400.0
 
 
@@ -48,7 +49,8 @@ class RedisLevel:
         _check(parts)
         options = dict(parse_qsl(parts.query))
         self.namespace = options.pop("namespace", "")
-        self.password = parts.password
+        self._hidden = {name: options.pop(name) for name in _HIDDEN if name in options}
+        self.password = self._hidden.pop("password", None) if parts.password is None else parts.password
         query = f"?{urlencode(options)}" if options else ""
         self._url = f"{parts.scheme}://{_without_password(parts)}{parts.path}{query}"
         self.is_local = parts.scheme == "unix" or _is_loopback(parts.hostname or "")
@@ -129,6 +131,7 @@ class RedisLevel:
                 redis = _library()
                 retry = import_module("redis.retry").Retry(import_module("redis.backoff").NoBackoff(), 0)
                 options = {"password": password} if (password := self.password or _password()) else {}
+                options |= self._hidden
                 client = redis.Redis.from_url(
                     self._url,
                     socket_timeout=CALL_S,
@@ -142,7 +145,7 @@ class RedisLevel:
 
 def _check(parts: SplitResult) -> None:
     if parts.scheme not in _SCHEMES or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
-        shown = parts._replace(netloc=_without_password(parts)).geturl()
+        shown = parts._replace(netloc=_without_password(parts), query="").geturl()
         raise UsageValueError(
             f"shared {shown!r}: expected redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/redis.sock?db=0"
         )

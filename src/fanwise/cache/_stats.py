@@ -32,6 +32,7 @@ class Counters:
     corrupt: int = 0
     refused: int = 0
     errors: int = 0
+    unanswered: int = 0
     seconds_saved: float = 0.0
     seconds_spent: float = 0.0
 
@@ -89,6 +90,8 @@ class CacheStats:
         Calls of functions too cheap to be worth a look-up; values or arguments that cannot be stored or keyed.
     expired, evicted, corrupt, refused, errors : int
         Entries too old, dropped for space, damaged, not trusted; failed writes and calls of other hosts.
+    unanswered : int
+        Look-ups in the shared level that nobody answered, or that were not made for want of an answer before: misses.
     seconds_saved, seconds_spent : float
         What the values that were found had taken to compute when they were stored (to 6 %; `Cache.get` counts none),
         and what look-ups and stores took (sampled).
@@ -111,6 +114,7 @@ class CacheStats:
     corrupt: int
     refused: int
     errors: int
+    unanswered: int
     seconds_saved: float
     seconds_spent: float
     entries: int

@@ -108,7 +108,7 @@ _OPTIONS = (
     click.option(
         "-p", "--parallel", default="auto", callback=parallel, metavar="N|auto", help="Workers; 1: no workers."
     ),
-    click.option("--backend", default="auto", metavar="NAME|URL", help="auto, serial, thread, process or a URL."),
+    click.option("--backend", default="auto", metavar="NAME|URL", help="auto, serial, thread, process, ray or a URL."),
     click.option(
         "--cache-dir",
         type=_DIRECTORY,

@@ -262,7 +262,7 @@ def _bundles(report: RunReport) -> Markup:
 def _cache(report: RunReport) -> Markup:
     if not report.cache:
         return Markup("")
-    head = ("Level", "Lookups", "Hits", "Hit rate", "Stored", "Evicted", "Bytes", "Spent", "Saved")
+    head = ("Level", "Lookups", "Hits", "Hit rate", "Stored", "Evicted", "Errors", "Bytes", "Spent", "Saved")
     rows = [_cache_row(use) for use in report.cache]
     listed = table("The cache in this run, by level", head, rows, numbers=range(1, len(head)))
     return _section("Cache", listed)
@@ -270,10 +270,15 @@ def _cache(report: RunReport) -> Markup:
 
 def _cache_row(use: CacheUse) -> tuple[str, ...]:
     share = f"{percent(use.hits, use.lookups)} %" if use.lookups else "–"
-    figures = count(use.lookups), count(use.hits), share, count(use.stored), count(use.evicted), size(use.bytes)
     return (
         f"{use.level} ({use.where})" if use.where else use.level,
-        *figures,
+        count(use.lookups),
+        count(use.hits),
+        share,
+        count(use.stored),
+        count(use.evicted),
+        count(use.errors),
+        size(use.bytes),
         duration(use.spent_s),
         duration(use.saved_s),
     )

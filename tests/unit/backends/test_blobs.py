@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanwise.backends.dask import _blobs
-from fanwise.backends.dask._letters import digest_of
+from fanwise.backends.remote import _blobs
+from fanwise.backends.remote._letters import digest_of
 from fanwise.errors import BackendError
 
 

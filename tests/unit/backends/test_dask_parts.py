@@ -17,9 +17,14 @@ from tests.crew_driver import work
 import fanwise
 from fanwise._api._hiring import prepare_bundles
 from fanwise._memfd import make
-from fanwise.backends.dask import _blobs, cluster, is_dask_client
+from fanwise.backends._clusters import cluster
+from fanwise.backends.dask import is_dask_client
 from fanwise.backends.dask._address import comm_address, is_dask_url, warn_if_open
-from fanwise.backends.dask._letters import (
+from fanwise.backends.process._messages import SECTIONS, decode_chunk
+from fanwise.backends.process._pickling import loads
+from fanwise.backends.process._wire import Frame, Kind
+from fanwise.backends.remote import _blobs
+from fanwise.backends.remote._letters import (
     Answer,
     Desk,
     Note,
@@ -30,9 +35,6 @@ from fanwise.backends.dask._letters import (
     pack_script,
     pieces,
 )
-from fanwise.backends.process._messages import SECTIONS, decode_chunk
-from fanwise.backends.process._pickling import loads
-from fanwise.backends.process._wire import Frame, Kind
 from fanwise.backends.serial import SerialBackend
 from fanwise.errors import BackendError, FanwiseWarning, UsageError
 from fanwise.records.scheduling import Chunk
@@ -62,12 +64,6 @@ def test_urls_that_name_none_are_refused_before_anything_is_imported(url: str) -
         fanwise.Executor(backend=f"dask://{url.partition(':')[2].strip('/')}" if "//" in url else "dask://")
 
 
-def test_other_clusters_are_refused_with_what_there_is() -> None:
-    for url in ("ray", "ray://head:10001"):
-        with pytest.raises(UsageError, match="this version speaks Dask only"):
-            fanwise.map(abs, [1], backend=url)
-
-
 def test_an_open_scheduler_on_a_network_is_warned_of() -> None:
     with pytest.warns(FanwiseWarning, match="not encrypted and anyone who reaches it can run code"):
         warn_if_open("dask://10.0.0.5:8786")
@@ -80,7 +76,7 @@ class TestVersions:
 
     def check(self, **there: Any) -> None:
         pytest.importorskip("distributed")
-        from fanwise.backends.dask._backend import check_versions
+        from fanwise.backends.remote._versions import check_versions
 
         check_versions({"tcp://w:1": self.HERE | there}, self.HERE)
 
@@ -96,7 +92,7 @@ class TestVersions:
             self.check(numpy="1")
 
     def test_a_worker_without_fanwise_is_refused(self) -> None:
-        from fanwise.backends.dask._backend import check_versions
+        from fanwise.backends.remote._versions import check_versions
 
         with pytest.raises(BackendError, match="No module named 'fanwise'"):
             check_versions({"w": ModuleNotFoundError("No module named 'fanwise'")}, self.HERE)

@@ -120,6 +120,23 @@ class TestSimulate:
         done = simulate(1_000_000, 0.01, workers=10_000, watch=False)
         assert (done.ok, done.ended) == (1_000_000, "done")
 
+    @pytest.mark.slow
+    def test_stragglers_and_deaths_among_ten_thousand_workers_cost_no_item(self):
+        """One worker in a hundred ten times slower, one item in a thousand the death of its worker, once."""
+        items = 1_000_000
+        done = simulate(
+            items,
+            0.03,
+            workers=10_000,
+            stragglers=[(worker, 10.0) for worker in range(50, 10_001, 100)],
+            faults=[(index, "kill") for index in range(500, items, 1000)],
+            ordered=False,
+            watch=False,
+        )
+        assert (done.ok, done.failed, done.lost, done.retried) == (items, 0, 0, 1000)
+        assert done.efficiency > 0.5
+        assert done.coordinator_load < 0.8
+
     @settings(max_examples=40)
     @given(
         items=st.integers(0, 200),

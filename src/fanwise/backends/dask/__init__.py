@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fanwise import _task
 from fanwise.backends.dask._address import comm_address, is_dask_url
 
 if TYPE_CHECKING:
+    from fanwise.backends.dask._backend import DaskBackend
     from fanwise.typing import Backend
 
-__all__ = ["DaskBackend", "cluster", "comm_address", "is_dask_client", "is_dask_url"]
+__all__ = ["DaskBackend", "cluster", "comm_address", "is_dask_client", "is_dask_task", "is_dask_url"]
 
 
 def is_dask_client(thing: object) -> bool:
@@ -21,18 +20,14 @@ def is_dask_client(thing: object) -> bool:
 
 
 def cluster(where: Any, *, workers: int | None) -> Backend:
-    """The cluster at a URL, or of a client; inside one of its own tasks the calling process, whose thread is taken."""
-    if _task.budget() is not None or _is_task():
-        from fanwise.backends.serial import SerialBackend
-
-        logging.getLogger("fanwise").info("called inside a task of a cluster: items run here, one after the other")
-        return SerialBackend()
+    """The cluster at a URL, or of a client; raises as `DaskBackend`."""
     from fanwise.backends.dask._backend import DaskBackend
 
     return DaskBackend(where, workers=workers)
 
 
-def _is_task() -> bool:
+def is_dask_task() -> bool:
+    """Whether this thread runs a task of Dask; nothing is imported to find out."""
     module = sys.modules.get("distributed.worker")
     if module is None:
         return False
@@ -44,9 +39,8 @@ def _is_task() -> bool:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "DaskBackend":
-        from fanwise.backends.dask._backend import DaskBackend
+    if name != "DaskBackend":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fanwise.backends.dask._backend import DaskBackend
 
-        globals()[name] = DaskBackend
-        return DaskBackend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, DaskBackend)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import warnings
 
+from fanwise.backends.remote._reach import HOST_AND_PORT, is_loopback, is_port
 from fanwise.errors import FanwiseWarning, UsageValueError
 
 __all__ = ["comm_address", "is_dask_url", "warn_if_open"]
 
-_URL = re.compile(r"^dask(?P<tls>\+tls)?://(?P<host>\[[0-9a-fA-F:]+\]|[^/:@\s\[\]]+):(?P<port>[0-9]{1,5})/?\Z")
+_URL = re.compile(rf"dask(?P<tls>\+tls)?://{HOST_AND_PORT.pattern}")
 
 
 def is_dask_url(text: str) -> bool:
@@ -27,7 +27,7 @@ def comm_address(url: str) -> str:
         If the URL names no host or no port.
     """
     found = _URL.match(url)
-    if found is None or not 0 < int(found["port"]) < 1 << 16:
+    if found is None or not is_port(found["port"]):
         raise UsageValueError(f"backend {url!r}: expected dask://host:port, for example dask://127.0.0.1:8786")
     return f"{'tls' if found['tls'] else 'tcp'}://{found['host']}:{found['port']}"
 
@@ -35,16 +35,9 @@ def comm_address(url: str) -> str:
 def warn_if_open(url: str) -> None:
     """Say so if anyone who reaches this scheduler could run code there."""
     found = _URL.match(url)
-    if found is not None and not found["tls"] and not _is_loopback(found["host"].strip("[]")):
+    if found is not None and not found["tls"] and not is_loopback(found["host"]):
         warnings.warn(
             f"{url} is not encrypted and anyone who reaches it can run code; use dask+tls://",
             FanwiseWarning,
             stacklevel=2,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import socket
-import warnings
-from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fanwise.backends.dask._address import comm_address, warn_if_open
-from fanwise.backends.dask._agent import describe, versions_here
-from fanwise.backends.dask._crew import DaskCrew
-from fanwise.errors import BackendError, FanwiseWarning, UsageError
+from fanwise.backends.dask._agents import command
+from fanwise.backends.dask._cluster import DaskCluster
+from fanwise.backends.remote._crew import RemoteCrew
+from fanwise.backends.remote._reach import knock, no_answer
+from fanwise.backends.remote._versions import Pins, check_package, check_versions, versions_here
+from fanwise.errors import BackendError, UsageError
 from fanwise.typing import Clock, Work
 
 __all__ = ["DaskBackend"]
 
 _CONNECT_S = 10.0
 _WORKERS_S = 30.0
-_OLDEST, _NEXT_MAJOR = (2026, 8), (2027, 0)
-_MUST_AGREE = ("python", "fanwise")
+_PINS = Pins("distributed", "dask", oldest=(2026, 8), stop=(2027,))
 
 
 class DaskBackend:
@@ -45,7 +43,7 @@ class DaskBackend:
     chunk_cost_s = 1.6e-3  # of the coordinator, sending and receiving: measured with distributed 2026.8
 
     def __init__(self, where: Any, *, workers: int | None = None) -> None:
-        _check_version()
+        check_package(_PINS)
         self._owned = isinstance(where, str)
         self._limit = workers
         if isinstance(where, str):
@@ -62,7 +60,7 @@ class DaskBackend:
     def __repr__(self) -> str:
         return f"<DaskBackend {self._client.scheduler.address}>"
 
-    def hire(self, work: Work, workers: int, clock: Clock) -> DaskCrew:
+    def hire(self, work: Work, workers: int, clock: Clock) -> RemoteCrew:
         """A crew for one run; nothing is sent yet.
 
         Raises
@@ -70,7 +68,7 @@ class DaskBackend:
         NotPicklableError
             If the function cannot be pickled; names the path to the culprit.
         """
-        return DaskCrew(self._client, work, clock, elastic=self._limit is None)
+        return RemoteCrew(DaskCluster(self._client), work, clock, elastic=self._limit is None)
 
     def slots(self) -> int:
         """How many items the cluster can run at a time now, as far as this backend may use it."""
@@ -89,57 +87,28 @@ class DaskBackend:
             self._client.wait_for_workers(1, timeout=_WORKERS_S)
         except TimeoutError as error:
             raise BackendError(f"the scheduler at {address} has no workers") from error
-        check_versions(self._client.run(describe, on_error="return"), versions_here())
-
-
-def check_versions(found: Mapping[str, Any], here: Mapping[str, str | None]) -> None:
-    """Compare what workers say of themselves with what the caller has.
-
-    Raises
-    ------
-    BackendError
-        If a worker has another Python or fanwise, or none; as a table.
-    """
-    rows, others = [], set()
-    for worker, facts in sorted(found.items()):
-        if not isinstance(facts, Mapping):
-            rows.append(f"{worker} | {facts!r} | fanwise {here['fanwise']}")
-            continue
-        for name, mine in here.items():
-            if facts[name] != mine and name in _MUST_AGREE:
-                rows.append(f"{worker} | {name} {facts[name]} | {name} {mine}")
-            elif facts[name] != mine and mine is not None:
-                others.add(f"{name} {facts[name]} there, {mine} here")
-    if rows:
-        raise BackendError(
-            "workers do not have what the caller has:\n" + "\n".join(["worker | has | caller has", *rows])
-        )
-    if others:
-        warnings.warn(f"Dask workers have other versions: {', '.join(sorted(others))}", FanwiseWarning, stacklevel=2)
-
-
-def _check_version() -> None:
-    try:
-        found = version("distributed")
-    except PackageNotFoundError as error:
-        raise UsageError("backend 'dask' needs: pip install 'fanwise[dask]'") from error
-    numbers = tuple(int(part) for part in found.split(".")[:2])
-    words = f"fanwise supports distributed >= 2026.8, < 2027; found {found}"
-    if numbers < _OLDEST:
-        raise UsageError(words)
-    if numbers >= _NEXT_MAJOR:
-        warnings.warn(words, FanwiseWarning, stacklevel=2)
+        check_versions(self._client.run(command, "describe", on_error="return"), versions_here())
 
 
 def _connect(url: str) -> Any:
     address = comm_address(url)
     host, _, port = address.partition("://")[2].rpartition(":")
+    answer = {"who": "Dask scheduler", "hint": f"dask scheduler --port {port}"}
     open_client: Any = import_module("distributed").Client
+    if address.startswith("tls:"):
+        _check_certificates(url)
+    knock(host, port, patience_s=_CONNECT_S, **answer)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()  # a client would try for long
         return open_client(address, timeout=_CONNECT_S, set_as_default=False, name="fanwise")
-    except (OSError, TimeoutError) as error:
-        cause = "connection refused" if isinstance(error, ConnectionRefusedError) else "no answer"
-        raise BackendError(
-            f"no Dask scheduler answers at {host}:{port} ({cause}). Is it running? dask scheduler --port {port}"
-        ) from error
+    except OSError as error:
+        raise no_answer(host, port, error, **answer) from error
+
+
+def _check_certificates(url: str) -> None:
+    """Dask itself would complain of a type, and then wait."""
+    security: Any = import_module("distributed").Security()
+    if security.get_connection_args("client")["ssl_context"] is None:
+        raise UsageError(
+            f"backend {url!r} needs certificates: set distributed.comm.tls.ca-file, .client.cert and .client.key in "
+            "Dask's configuration, or pass a Client that has them"
+        )

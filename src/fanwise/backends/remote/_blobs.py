@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fanwise.backends.dask._letters import digest_of
+from fanwise.backends.remote._letters import digest_of
 from fanwise.errors import BackendError
 
 __all__ = ["folder", "has_blob", "open_blob", "store_blob"]

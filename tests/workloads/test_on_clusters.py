@@ -1,9 +1,8 @@
-"""Every workload writes the same bytes on a Dask cluster as in one process, also if a worker is killed in the middle."""
+"""Every workload writes the same bytes on a cluster as in one process, also if a worker is killed in the middle."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from tests.dask_servers import Servers
 from tests.programs import let_arrow_make_its_pipe
+from tests.ray_context import RayContext
 from tests.workloads.modelsearch.test_search import GROUPS, LENIENT
 from tests.workloads.modelsearch.world import world
 
@@ -20,7 +20,7 @@ from fanwise.workloads import auditscan
 from fanwise.workloads.envelope import generate_grid
 from fanwise.workloads.envelope._generate import write_grid
 
-pytestmark = [pytest.mark.dask, pytest.mark.slow, pytest.mark.faults]
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 Job = Callable[..., dict[str, bytes]]
 
@@ -85,17 +85,26 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     return run
 
 
-def test_the_bytes_are_those_of_one_process(job: Job, dask_servers: Servers) -> None:
-    dask_servers.keep(2)
-    assert job("there", "--backend", dask_servers.url) == job("here", "-p", "1")
+@pytest.fixture(
+    params=[
+        pytest.param("dask_servers", marks=pytest.mark.dask, id="dask"),
+        pytest.param("ray_workers", marks=pytest.mark.ray, id="ray"),
+    ]
+)
+def there(request: pytest.FixtureRequest) -> Servers | RayContext:
+    """A cluster with two workers."""
+    found: Servers | RayContext = request.getfixturevalue(request.param)
+    found.keep(2)
+    return found
 
 
-def test_a_worker_killed_in_the_middle_changes_no_byte(job: Job, dask_servers: Servers) -> None:
-    dask_servers.keep(2)
-    victim: subprocess.Popen[bytes] = dask_servers.workers[0]
-    timer = threading.Timer(0.7, victim.kill)
+def test_the_bytes_are_those_of_one_process(job: Job, there: Servers | RayContext) -> None:
+    assert job("there", "--backend", there.url) == job("here", "-p", "1")
+
+
+def test_a_worker_killed_in_the_middle_changes_no_byte(job: Job, there: Servers | RayContext) -> None:
+    timer = threading.Timer(there.middle_s, there.kill_one)
     timer.start()
-    there = job("there", "--backend", dask_servers.url)
+    found = job("there", "--backend", there.url)
     timer.join()
-    victim.wait()
-    assert there == job("here", "-p", "1")
+    assert found == job("here", "-p", "1")

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.crew_driver import work
 
-from fanwise.backends.dask import _blobs
-from fanwise.backends.dask._agent import Agent, _major, versions_here
-from fanwise.backends.dask._letters import Answer, Desk, Need, Note, Order, digest_of, pack_script
+from fanwise.backends.remote import _blobs
+from fanwise.backends.remote._agent import Agent
+from fanwise.backends.remote._letters import Answer, Desk, Need, Note, Order, digest_of, pack_script
+from fanwise.backends.remote._versions import _major, versions_here
 
 WRITTEN = pack_script(Desk(work(abs, []), 30.0).script)
 

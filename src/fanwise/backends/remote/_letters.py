@@ -1,6 +1,6 @@
-"""What travels between a caller and its agents on Dask workers: bytes and numbers only.
+"""What travels between a caller and its agents on the workers of a cluster: bytes and numbers only.
 
-No class of the user is pickled or loaded by Dask itself: functions, items, results and exceptions are encoded by the
+No class of the user is pickled or loaded by the cluster itself: functions, items, results and exceptions are encoded by the
 codec of the process backend, in the caller and in the worker process that runs the item.
 """
 
@@ -211,7 +211,7 @@ def pack_script(script: Script) -> bytes:
 
 
 def pack_answer(answer: Answer) -> bytes:
-    """As one object that Dask does not look into."""
+    """As one object that the cluster does not look into."""
     return pickle.dumps(tuple(answer), 5)
 
 

@@ -1,27 +1,25 @@
-"""What runs on a Dask worker: takes orders, has them run by worker processes of its host, answers in bytes."""
+"""What runs on a worker of a cluster: takes orders, has worker processes of its host run them, says what became of them."""
 
 from __future__ import annotations
 
 import os
 import pickle
-import platform
 import socket
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import Any
 
-from fanwise.backends.dask import _blobs
-from fanwise.backends.dask._child import Child
-from fanwise.backends.dask._letters import Answer, Need, Note, Order, Script, pack_answer
 from fanwise.backends.process import _state
 from fanwise.backends.process._start import Starter
+from fanwise.backends.remote import _blobs
+from fanwise.backends.remote._child import Child
+from fanwise.backends.remote._letters import Answer, Need, Note, Order, Script
+from fanwise.backends.remote._versions import versions_here
 from fanwise.typing import Attachment, Work
 
-__all__ = ["Agent", "command", "describe", "run_chunk", "versions_here"]
+__all__ = ["Agent"]
 
 
 class _Run:
@@ -45,12 +43,12 @@ class _Run:
 
 
 class Agent:
-    """The keeper of the worker processes beside one Dask worker.
+    """The keeper of the worker processes beside one worker of a cluster.
 
     Parameters
     ----------
     threads : int
-        How many chunks Dask runs at a time here; as many processes are kept warm.
+        How many chunks run at a time here; as many processes are kept warm.
     """
 
     def __init__(self, threads: int) -> None:
@@ -58,6 +56,14 @@ class Agent:
         self._lock = Lock()
         self._idle: list[Child] = []
         self._runs: dict[bytes, _Run] = {}
+
+    def describe(self) -> dict[str, Any]:
+        """What a caller must know before it sends anything here."""
+        return {**versions_here(), "host": f"{socket.gethostname()}:{_blobs.folder()}", "threads": self._threads}
+
+    def has_blob(self, digest: bytes, size: int) -> bool:
+        """Whether a bundle is on this host."""
+        return _blobs.has_blob(digest, size)
 
     def perform(self, order: Order, payload: bytes, written: bytes) -> Answer:
         """Run a chunk; ``written`` is the script of its run, pickled, where this agent may not have it yet."""
@@ -186,68 +192,3 @@ def _starter(threads: int) -> Starter:
         modules=(),
         snapshot=_state.snapshot,
     )
-
-
-class _Agents:
-    """The agent of each Dask worker of this process: usually one."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._agents: weakref.WeakKeyDictionary[Any, Agent] = weakref.WeakKeyDictionary()
-
-    def of(self, worker: Any) -> Agent:
-        with self._lock:
-            if worker not in self._agents:
-                agent = self._agents[worker] = Agent(worker.state.nthreads)
-                weakref.finalize(worker, agent.close)
-            return self._agents[worker]
-
-
-_agents = _Agents()
-
-
-def run_chunk(order: Order, payload: bytes, written: bytes) -> bytes:
-    """What Dask runs for a chunk."""
-    from distributed import get_worker
-
-    return pack_answer(_agents.of(get_worker()).perform(order, payload, written))
-
-
-def command(name: str, *args: Any, dask_worker: Any) -> Any:
-    """What Dask's event loop runs at once, also while all threads are busy: a method of the agent."""
-    return getattr(_agents.of(dask_worker), name)(*args)
-
-
-def describe(dask_worker: Any) -> dict[str, Any]:
-    """What a caller must know before it sends anything here."""
-    return {
-        **versions_here(),
-        "host": f"{socket.gethostname()}:{_blobs.folder()}",
-        "threads": dask_worker.state.nthreads,
-    }
-
-
-def versions_here() -> dict[str, str | None]:
-    """The same of the caller, as far as it must agree."""
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "fanwise": _version_of("fanwise"),
-        "cloudpickle": _major("cloudpickle"),
-        "numpy": _major("numpy"),
-    }
-
-
-def _version_of(package: str) -> str | None:
-    if package == "fanwise":
-        from fanwise import __version__
-
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _major(package: str) -> str | None:
-    found = _version_of(package)
-    return found and found.split(".", 1)[0]

@@ -1,7 +1,7 @@
-"""A worker process beside a Dask worker, and how one chunk goes through it.
+"""A worker process beside a worker of a cluster, and how one chunk goes through it.
 
-Items do not run in the Dask worker itself: what crashes, hangs or eats all memory costs one item, the culprit is known
-exactly, and the Dask worker lives on with what others have on it.
+Items do not run in the cluster's worker itself: what crashes, hangs or eats all memory costs one item, the culprit is
+known exactly, and the cluster's worker lives on with what others have on it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fanwise.backends.dask._letters import Answer, Note, Order, Script
 from fanwise.backends.process import _death, _ending
 from fanwise.backends.process._link import InFlight
 from fanwise.backends.process._messages import decode_attachments
@@ -28,6 +27,7 @@ from fanwise.backends.process._start import Starter
 from fanwise.backends.process._state import Place
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
 from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, KEPT, READY, UNATTACHED
+from fanwise.backends.remote._letters import Answer, Note, Order, Script
 from fanwise.records.scheduling import Chunk
 from fanwise.typing import Attachment
 

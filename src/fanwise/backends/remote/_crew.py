@@ -1,7 +1,8 @@
-"""Workers on a Dask cluster lent to one run: performs what the scheduler says, reports what happens, decides nothing.
+"""Workers of a cluster lent to one run: performs what the scheduler says, reports what happens, decides nothing.
 
-A worker of the crew is a seat: one thread of a Dask worker, to which its chunks are pinned. Pinned, because Dask would
-run what a lost worker had somewhere else by itself, and nobody could say how often an item was begun.
+A worker of the crew is a seat: one of the chunks that a worker of the cluster runs at a time, and chunks are pinned to
+it. Pinned, because a cluster would run what a lost worker had somewhere else by itself, and nobody could say how often
+an item was begun.
 """
 
 from __future__ import annotations
@@ -11,27 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from fanwise import _memfd
-from fanwise.backends.dask._letters import Answer, Desk, Letter, Note
-from fanwise.backends.dask._liaison import (
-    GRACE_S,
-    LEASE_S,
-    Answered,
-    Broken,
-    Joined,
-    Left,
-    Liaison,
-    Listed,
-    Message,
-    Node,
-    Withdrawn,
-)
 from fanwise.backends.process import _exceptions
 from fanwise.backends.process._messages import SECTIONS, decode_bare_results, decode_results
 from fanwise.backends.process._pickling import attach
 from fanwise.backends.process._wire import Frame, Kind
+from fanwise.backends.remote._letters import Answer, Desk, Letter, Note
+from fanwise.backends.remote._liaison import GRACE_S, LEASE_S, Liaison
+from fanwise.backends.remote._news import Answered, Broken, Joined, Left, Listed, Message, Node, Withdrawn
+from fanwise.backends.remote._port import Cluster
 from fanwise.errors import BackendError
 from fanwise.records.scheduling import (
     Chunk,
@@ -48,7 +38,7 @@ from fanwise.records.scheduling import (
 )
 from fanwise.typing import Attachment, Clock, Work
 
-__all__ = ["DaskCrew"]
+__all__ = ["RemoteCrew"]
 
 _VACANT_S = 3.0  # how long a nanny may take to bring a lost worker back before the run goes on with fewer
 
@@ -73,28 +63,27 @@ class _Seat:
     retiring: bool = False
 
 
-class DaskCrew:
+class RemoteCrew:
     """See `fanwise.typing.Crew` for what each method promises.
 
     Parameters
     ----------
-    client : distributed.Client
+    cluster : Cluster
     work : Work
     clock : Clock
     elastic : bool
         Whether workers that join later are used beyond the number asked for.
     """
 
-    method = "dask"
-
-    def __init__(self, client: Any, work: Work, clock: Clock, *, elastic: bool) -> None:
+    def __init__(self, cluster: Cluster, work: Work, clock: Clock, *, elastic: bool) -> None:
         self._clock = clock
         self._single = work.single
         self._elastic = elastic
-        self._address = str(client.scheduler.address)
+        self._cluster = cluster
+        self.method = cluster.name.lower()
         self._desk = Desk(work, LEASE_S)
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
-        self._liaison = Liaison(client, self._desk, self._inbox.put)
+        self._liaison = Liaison(cluster, self._desk, self._inbox.put)
         self._numbers = count(1)
         self._nodes: dict[str, Node] = {}
         self._seats: dict[int, _Seat] = {}
@@ -157,7 +146,7 @@ class DaskCrew:
             self._liaison.withdraw(seat.node, worker, chunk, wait=not self._is_interrupted)
 
     def kill(self, worker: int, reason: str) -> None:
-        """Stop the process that runs the worker's chunk; the Dask worker lives on."""
+        """Stop the process that runs the worker's chunk; the cluster's worker lives on."""
         seat = self._seats.get(worker)
         if seat is None:
             return
@@ -244,9 +233,9 @@ class DaskCrew:
             return
         missing, self._vacancies = self._vacancies, 0
         if self._seats:
-            self._events.append(StartFailed(now, "no Dask worker has a free thread", missing))
+            self._events.append(StartFailed(now, f"no {self._cluster.name} worker is free", missing))
             return
-        error = BackendError(f"the scheduler at {self._address} has had no workers for {GRACE_S:g} s")
+        error = BackendError(f"{self._cluster.where} has had no workers for {GRACE_S:g} s")
         self._events.append(StartFailed(now, str(error), missing, fatal=True, error=error))
 
     def _hear(self, message: Message) -> None:
@@ -280,7 +269,7 @@ class DaskCrew:
                     self._events.append(ChunkReturned(now, seat.number, flight.chunk.id, flight.chunk.first))
                 self._bury(seat, WorkerRetired(now, seat.number))
             else:
-                reason = f"the Dask worker at {message.address} was lost"
+                reason = f"the {self._cluster.name} worker at {message.address} was lost"
                 self._bury(seat, WorkerDied(now, seat.number, reason, idle=not seat.flights))
 
     def _bury(self, seat: _Seat, event: WorkerDied | WorkerRetired) -> None:
@@ -320,7 +309,7 @@ class DaskCrew:
             if answer is None:
                 break
             if isinstance(answer, BaseException):
-                reason = f"a chunk failed on the Dask worker at {seat.node.address}: {answer!r}"
+                reason = f"a chunk failed on the {self._cluster.name} worker at {seat.node.address}: {answer!r}"
                 self._bury(seat, WorkerDied(self._clock.now(), seat.number, reason, idle=True))
             else:
                 self._open(seat, flight, answer)
@@ -376,7 +365,7 @@ class DaskCrew:
         elif flight.letter.payload[:4] == self._desk.script.digest[:4]:
             what = f"{type(error).__name__}: {error}"
             failure = BackendError(
-                f"fn cannot be loaded on the Dask worker at {seat.node.address} ({what}); install there what it "
+                f"fn cannot be loaded on the {self._cluster.name} worker at {seat.node.address} ({what}); install there what it "
                 "imports, or define it in the main script"
             )
             failure.__cause__ = error
