@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedFn", "CachedSource", "Counting", "HereFn", "Reuse", "reuse_of"]
 
+_AT_ONCE = 100  # look-ups asked of other hosts in one call
 _KEY_HERE_S = 250e-6  # hashing 2.5 MB; from there on keys are made by the workers, side by side
 
 
@@ -55,6 +56,11 @@ class CachedFn:
     def begin(self, item: Any, index: int) -> tuple[bool, Any]:
         """Look an item up: (True, its value), or (False, what computes and keeps it)."""
         return self.memo.begin((item,), self._also(index))
+
+    def prefetch(self, items: Sequence[Any], first: int) -> None:
+        """Ask other hosts, if there are any, once for what these items will look up."""
+        if self.memo.is_shared:
+            self.memo.prefetch(((item,), self._also(index)) for index, item in enumerate(items, first))
 
     def _also(self, index: int) -> dict[str, Any]:
         return {} if self._seed is None else {"rng": generator(self._seed, index)}
@@ -173,7 +179,7 @@ class CachedSource(Overlay):
         if self._journaled:
             return self._source.block(first, size)
         if first >= self._hand_end and not self._ended:
-            items, drawing = self._source.block(first, size)
+            items, drawing = self._fill(first, size)
             self._hand, self._hand_end = iter(items), first + drawing.count
             self._ended, self.error = drawing.ended, drawing.error
         size = min(size, self._hand_end - first)
@@ -185,6 +191,15 @@ class CachedSource(Overlay):
         ended = self.ends_at(first + size)
         items = chain(waiting, islice(self._hand, size - len(waiting)))
         return items, Drawing(size, ended, self.error if ended else None)
+
+    def _fill(self, first: int, size: int) -> tuple[Iterable[Any], Any]:
+        """A block of the source; if other hosts are asked, they are for all of it at once."""
+        if self._fn.memo.bypassing or not self._fn.memo.is_shared:
+            return self._source.block(first, size)
+        items, drawing = self._source.block(first, min(size, _AT_ONCE))
+        at_hand = list(items)
+        self._fn.prefetch(at_hand, first)
+        return at_hand, drawing
 
     def _look_up(self, first: int, size: int, look: Look) -> Iterator[Any]:
         """Hits up to the first miss, or that miss."""
@@ -222,6 +237,8 @@ class CachedSource(Overlay):
         """Hits, neighbours as one batch."""
         values: list[Any] = []
         for index, item in enumerate(items, first):
+            if (index - first) % _AT_ONCE == 0:
+                self._fn.prefetch(items[index - first : index - first + _AT_ONCE], index)
             found, value = (False, None) if index in done else self._glance(item, index)
             if found:
                 values.append(value)
@@ -238,7 +255,7 @@ class CachedSource(Overlay):
             return False, None
 
     def reclaim(self, first: int, unused: Sequence[Any] = ()) -> None:
-        super().reclaim(first, [*unused, *(item for item, _ in self._waiting)])
+        super().reclaim(first, [*unused, *(item for item, _ in self._waiting), *self._hand])
         self._waiting.clear()
 
 

@@ -92,6 +92,19 @@ class ClusterLevel:
         self._namespace = str(getattr(store, "namespace", "")).encode()
         self._lock = threading.Lock()
         self._is_advised = False
+        self._ahead: dict[bytes, Buffer | None] = {}  # what was asked for in one call, and will be looked at one by one
+
+    def prefetch(self, keys: Sequence[bytes]) -> None:
+        """Ask for what will be looked up soon, in one call; each answer serves one look-up."""
+        found = self._call(lambda: self.store.get_many(keys)) if keys else None
+        self._ahead = {} if found is None else dict(zip(keys, found, strict=True))
+
+    def get_one(self, key: bytes) -> Record | None:
+        """The valid record of a key: from what was asked for in advance, or by a call."""
+        if key not in self._ahead:
+            return self.get_many([key])[0]
+        data = self._ahead.pop(key)
+        return None if data is None else self._verified(key, data)
 
     def get_many(self, keys: Sequence[bytes]) -> list[Record | None]:
         """The valid record of each key, in one call."""

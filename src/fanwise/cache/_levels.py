@@ -173,7 +173,7 @@ class Levels:
 
     def _in_cluster(self, key: bytes, now: float, epoch: int, *, spares: bool) -> Any:
         assert self.cluster is not None
-        (record,) = self.cluster.get_many([key])
+        record = self.cluster.get_one(key)
         value = self._admit(record, now, epoch) if record is not None else MISSING
         if record is not None and value is not MISSING:
             self.counters.hits_shared += 1
@@ -202,15 +202,10 @@ class Levels:
             return True
         return stored and not self._by_stamp
 
-    def fetch(self, keys: Sequence[bytes]) -> None:
-        """Bring what other hosts have of these keys into the levels of this one, in one call."""
-        if self.cluster is None:
-            return
-        now = self.time()
-        wanted = [key for key in keys if not self.holds(key)]
-        for record in self.cluster.get_many(wanted) if wanted else ():
-            if record is not None:
-                self._admit(record, now, self.epoch[0])
+    def prefetch(self, keys: Sequence[bytes]) -> None:
+        """Ask other hosts for those of these keys that are not here, in one call: they will be looked up next."""
+        if self.cluster is not None:
+            self.cluster.prefetch([key for key in keys if not self.holds(key)])
 
     def _decoded(self, key: bytes, codec: int, payload: Any, meta: bytes) -> Any:
         try:
@@ -311,7 +306,7 @@ class Levels:
             return True
         if self.cluster is None:
             return False
-        (record,) = self.cluster.get_many([key])
+        record = self.cluster.get_one(key)
         return record is not None and is_fresh(record.created, record.expires, self.time())
 
     def holds(self, key: bytes) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from reprlib import repr as short_repr
 from struct import pack as pack_struct
@@ -379,11 +380,20 @@ class Memoized(Generic[P, T]):
             value = MISSING
         return (False, None) if value is MISSING else (True, value)
 
-    def prefetch(self, items: list[Any]) -> None:
-        """Bring what other hosts have for calls with one argument each, in one call."""
-        levels = self._engine.levels
-        if levels.cluster is not None:
-            levels.fetch([self._key_for((item,), {}) for item in items])
+    @property
+    def is_shared(self) -> bool:
+        """Whether other hosts are asked for what is not here."""
+        return self._engine.levels.cluster is not None
+
+    def prefetch(self, calls: Iterable[tuple[tuple[Any, ...], dict[str, Any]]]) -> None:
+        """Ask other hosts once for what these calls will look up next; those without a key are left out."""
+        keys = []
+        for args, kwargs in calls:
+            with contextlib.suppress(
+                Exception
+            ):  # whatever an argument says when asked for its key: its call will raise it
+                keys.append(self._key_for(args, kwargs))
+        self._engine.levels.prefetch(keys)
 
     def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """What went into the key of a call, one line each."""

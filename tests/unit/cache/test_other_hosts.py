@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 import pytest
 from tests.cache_kit import SharedDict
 
+import fanwise
 from fanwise import Cache
 from fanwise.cache import _work
 from fanwise.cache._cluster import FAILURES, LARGEST, OPEN_MOST_S, OPEN_S, WITHIN_S, Circuit
 from fanwise.testing import FakeClock
+
+
+def double_slowly(x: int) -> int:
+    return 2 * x + 0 * sum(range(30_000))  # so that looking it up pays
 
 
 def double(x: int) -> int:
@@ -80,22 +86,44 @@ class TestValues:
         one.get_or_compute("small", lambda: bytes(1000))
         assert len(hosts.store.records) == 1
 
-    def test_many_keys_are_fetched_in_one_call(self, hosts: Hosts) -> None:
+    def test_many_keys_are_asked_for_in_one_call(self, hosts: Hosts) -> None:
         one, two = (cache.memoize(double) for cache in hosts.caches)
         for x in range(5):
             one(x)
         before = hosts.calls_of("get_many")
-        two.prefetch([*range(5), 99])
+        two.prefetch([((x,), {}) for x in [*range(5), 99, threading.Lock()]])
         assert hosts.calls_of("get_many") == before + 1
         assert [two(x) for x in range(5)] == [0, 2, 4, 6, 8]
+        assert two.lookup(99) == (False, None)
         assert hosts.calls_of("get_many") == before + 1
-        two.prefetch(list(range(5)))
+        assert hosts.caches[1].stats().hits_shared == 5
+        two.prefetch([((x,), {}) for x in range(5)])
         assert hosts.calls_of("get_many") == before + 1, "nothing is asked for that is here"
 
-    def test_without_a_store_fetching_is_nothing(self, tmp_path: Path) -> None:
+    def test_an_answer_serves_one_look_up(self, hosts: Hosts) -> None:
+        one, two = (cache.memoize(double) for cache in hosts.caches)
+        two.prefetch([((4,), {})])
+        assert two.lookup(4) == (False, None)
+        one(4)
+        assert two.lookup(4) == (True, 8)
+
+    def test_runs_ask_for_many_items_at_once(self, hosts: Hosts) -> None:
+        one, two = hosts.caches
+        items = list(range(60))
+        fanwise.map(double_slowly, items, cache=one, workers=1)
+        kept = len(hosts.store.records)
+        for given in (items, iter(items)):
+            two.clear()
+            counted, before = two.stats(), hosts.calls_of("get_many")
+            assert fanwise.map(double_slowly, given, cache=two, workers=1) == [2 * x for x in items]
+            assert hosts.calls_of("get_many") - before < 20
+            assert (kept, two.stats().hits_shared - counted.hits_shared) == (60, 60)
+            assert two.stats().computes == counted.computes
+
+    def test_without_a_store_nobody_is_asked(self, tmp_path: Path) -> None:
         with Cache(tmp_path / "alone") as cache:
-            cache.memoize(double).prefetch([1, 2])
-            cache.engine.levels.fetch([bytes(16)])
+            cache.memoize(double).prefetch([((1,), {})])
+            cache.engine.levels.prefetch([bytes(16)])
 
 
 class TestTrust:
