@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -73,8 +74,8 @@ SHOWN = 5  # bad rows that are named on stderr
 def ci(options: RunOptions, **own: Any) -> int:
     """Compute exact confidence intervals for the odds ratios of the 2×2 tables in INPUT.
 
-    INPUT is a .csv, .tsv or .parquet file with one table a row, or - for CSV on standard input. --method all means
-    conditional, midp, blaker and minlike.
+    INPUT is a .csv (of commas, semicolons or tabs), .tsv or .parquet file with one table a row, or - for CSV on standard
+    input. --method all means conditional, midp, blaker and minlike.
     """
     began = time.perf_counter()
     question = ask(method_names(own["methods"]), own["alpha"], own["alternative"])
@@ -118,8 +119,11 @@ def method_names(text: str) -> list[str]:
 
 
 def names_of(option: str, text: str) -> tuple[str, str, str, str]:
-    """Four names separated by commas."""
-    names = tuple(name.strip() for name in text.split(","))
+    """Four names separated by commas; one that holds a comma stands in quotes, as in a CSV header."""
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+    except csv.Error as error:
+        raise UsageError(f"{option} {text}: {error}; expected four names, separated by commas.") from error
     if len(names) != 4 or not all(names):
         raise UsageError(f"{option} {text}: {len(names)} names; expected four, separated by commas.")
     return names

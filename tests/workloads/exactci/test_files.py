@@ -173,6 +173,22 @@ def test_a_file_that_only_says_it_is_parquet_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_damaged_parquet_file_is_bad_input_wherever_the_damage_is(tmp_path: Path) -> None:
+    counts = {column: [(i * 7 + 3) % 11 for i in range(30)] for column in "abcd"}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"name": [f"é {i}" for i in range(30)], **counts}), path, use_dictionary=False)
+    whole, refusals = path.read_bytes(), list[str]()
+    for at in range(0, len(whole), 16):
+        path.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 4]) + whole[at + 4 :])
+        try:
+            with open_source(str(path)) as source:
+                assert len([row for block in source.blocks() for row in block.fields()]) == 30
+        except InputError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 30
+    assert all(said.startswith(f"cannot read {path}: ") and "\n" not in said for said in refusals)
+
+
 ADDED = {
     "method": ["wald"] * 4,
     "alpha": np.broadcast_to(np.float64(0.05), 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -71,25 +72,40 @@ class ParquetSource:
     @classmethod
     def open(cls, file: BinaryIO, name: str) -> ParquetSource:
         """Read the footer."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
+        with _refused(f"cannot read {name}: not a Parquet file"):
             opened = pq.ParquetFile(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"cannot read {name}: not a Parquet file ({error})") from error
         return cls(opened, name, list(opened.schema_arrow.names))
 
     def blocks(self) -> Iterator[ArrowBlock]:
         """Batches of rows, from the first one on; one empty batch if there are none."""
         import pyarrow as pa
 
-        row = 1
+        row, batches = 1, self.file.iter_batches(batch_size=BATCH_ROWS)
         if self.file.metadata.num_rows == 0:
             yield ArrowBlock(pa.RecordBatch.from_pylist([], schema=self.file.schema_arrow), row)
-        for batch in self.file.iter_batches(batch_size=BATCH_ROWS):
+        while (batch := self._next(batches)) is not None:
             yield ArrowBlock(batch, row)
             row += batch.num_rows
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        with _refused(f"cannot read {self.name}: the Parquet file is damaged"):
+            batch = next(batches, None)
+            if batch is not None:
+                batch.validate(full=True)  # text that is not UTF-8 would raise only where it is looked at
+        return batch
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """What pyarrow makes of bytes that it cannot read, as bad input."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error
 
 
 class ParquetTarget:
