@@ -118,13 +118,18 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def write_reports(report: RunReport | None, options: RunOptions) -> list[tuple[str, str]]:
-    """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure."""
+def write_reports(
+    report: RunReport | None, options: RunOptions, page: Callable[[], str] | None = None
+) -> list[tuple[str, str]]:
+    """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure.
+
+    ``page`` makes a page of the command's own in place of the report's.
+    """
     if report is None:
         return []
     wanted: list[tuple[Path, Callable[[], str]]] = []
     if options.report is not None:
-        wanted += [(options.report, report.to_html), (options.report.with_suffix(".json"), report.to_json)]
+        wanted += [(options.report, page or report.to_html), (options.report.with_suffix(".json"), report.to_json)]
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
     return [problem for path, text in wanted if (problem := _problem(path, text()))]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import click
 from fanwise import __version__
 from fanwise.cli._ci_table import print_table
 from fanwise.cli._errors import Exit
-from fanwise.cli._journals import Journal, journal_of
+from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_input, check_new, check_reports, stdout_bytes, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
@@ -170,7 +169,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
         journal = _journal(job, options, settings)
         run = {"workers": options.parallel, "backend": options.backend, "cache": options.cache()}
         done = compute(job, tables, numbers, progress=options.bar("ci"), resume=journal and journal.path, **run)
-        with terminable(), kept(len(tables.status) * len(job.methods), journal), stdout_bytes() as stream:
+        with terminable(), kept(journal, len(tables.status) * len(job.methods), "rows"), stdout_bytes() as stream:
             rows = publish(job, source, done, stream)
         if journal is not None:
             journal.remove()
@@ -181,17 +180,6 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
     if options.json:
         print_json(_summary(job, done, problems, options, (code, rows, seconds)))
     return code
-
-
-@contextmanager
-def kept(rows: int, journal: Journal | None) -> Iterator[None]:
-    """Say, if this is interrupted, that all is computed and only to be written."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if journal is not None:
-            error.args = (f"{rows:,} of {rows:,} rows are kept.",)
-        raise
 
 
 def _bad_rows(source: Source, tables: Tables) -> list[tuple[str, str]]:

@@ -18,10 +18,10 @@ import click
 
 from fanwise import __version__
 from fanwise.cli._errors import Exit
-from fanwise.cli._journals import Journal, journal_of
+from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_writable, terminable, write_reports
+from fanwise.cli._outputs import check_writable, replace_text, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.errors import FanwiseWarning, UsageError
 
@@ -173,27 +173,25 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
         with terminable():
             reading = _read(options, own, cache)
         read = time.perf_counter()
-        kept = journal.begin(_settings(own), options)
+        keeps = journal.begin(_settings(own), options)
         grid = reading.grid.with_kcal(own["kcal_table"])
-        result = _sweep(grid, own, cache, places | {"progress": options.bar("envelope")}, journal if kept else None)
+        result = _sweep(grid, own, cache, places | {"progress": options.bar("envelope")}, journal if keeps else None)
         result = replace(result, cache=reading.counted(result.cache))
     computed = time.perf_counter()
-    with terminable():
+    with terminable(), kept(journal if keeps else None, len(result.results), "items"):
         done = conclude(result, extras, places | {"progress": "none"})
         files = publish(done, own["out"], overwrite=options.force)
     journal.remove()
     ended = time.perf_counter()
     done.seconds = {"read": read - began, "compute": computed - read, "write": ended - computed, "total": ended - began}
-    if options.report is not None:
-        _replace(options.report, report_page(done, done.seconds))
-        _replace(options.report.with_suffix(".json"), result.report.to_json() if result.report is not None else "{}")
-    problems = [*_problems(result), *write_reports(result.report, replace(options, report=None))]
+    written = write_reports(result.report, options, lambda: report_page(done, done.seconds))
+    problems = [*_problems(result), *written]
     code = Exit.PARTIAL if problems or (own["strict"] and done.empty) else Exit.DONE
     _say(done, problems, options)
     outputs = [Output(path, rows) for path, rows in files]
     told = _told(own, done)
     summary = Summary("envelope run", code, outputs, result.report, options.report, ended - began, problems, told)
-    _replace(own["out"] / "run.json", summary.as_json() + "\n")
+    replace_text(own["out"] / "run.json", summary.as_json() + "\n")
     if options.json:
         print_json(summary)
     return code
@@ -243,12 +241,6 @@ def _sweep(
     )
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def _problems(result: Sweep) -> list[tuple[str, str]]:
     return [
         (f"{p.scenario}, {p.crop}", f"crop {p.crop}{'' if p.skipped else ' failed'}: {p.reason}") for p in result.failed
@@ -278,11 +270,13 @@ def _say(done: Done, problems: list[tuple[str, str]], options: RunOptions) -> No
         entries = "entry of the cache was" if counts["corrupt"] == 1 else "entries of the cache were"
         options.note(f"fanwise envelope: {counts['corrupt']} damaged {entries} computed again.")
     told = done.facts()
+    resumed = 0 if done.result.report is None else done.result.report.resumed
+    reused = f", {resumed:,} items resumed" if resumed else ""
     cached = f", {counts['hits']} of {counts['hits'] + counts['misses']} from the cache" if counts["hits"] else ""
     empty = f", {done.empty} empty" if done.empty else ""
     options.note(
         f"fanwise envelope: {told['curves']:,} curves{empty}, {told['points']:,} points "
-        f"in {done.seconds['total']:.2f} s{cached}."
+        f"in {done.seconds['total']:.2f} s{reused}{cached}."
     )
     if told["kcal_per_g"]:
         options.note("kcal per g: " + ", ".join(f"{code} {value}" for code, value in told["kcal_per_g"].items()))

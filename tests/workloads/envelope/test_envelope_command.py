@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -369,6 +370,36 @@ def test_an_interrupted_run_is_gone_on_with(run: Run, tmp_path: Path) -> None:
     shutil.copytree("o", "first")
     run(*words[:-1], "whole")
     assert tree("first") == tree("whole")
+
+
+def test_an_interrupt_while_writing_keeps_all_items(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanwise.workloads.envelope import _job
+
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    words = ["run", "grid.csv", "--all", "--no-cache", "-p", "1", "--out", "o"]
+    with monkeypatch.context() as patch:
+        patch.setattr(_job, "_figures", terminated)
+        ended = run(*words)
+    assert (ended.code, list(Path("o").glob("*"))) == (130, [])
+    assert "Interrupted: 3 of 3 items are kept. Continue with: fanwise envelope run grid.csv" in ended.err
+    assert ", 3 items resumed.\n" in run(*words, "--resume").err
+
+
+def test_a_report_that_cannot_be_written_costs_no_result(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanwise.workloads.envelope import _job
+
+    def gone(*_: object) -> str:
+        shutil.rmtree("reports")
+        return "page"
+
+    Path("reports").mkdir()
+    monkeypatch.setattr(_job, "report_page", gone)
+    ended = run("run", "grid.csv", "--all", "--no-cache", "--out", "o", "--report", "reports/r.html")
+    assert ended.code == 3
+    assert "cannot write reports/r.html: no such file" in ended.err
+    assert {"curves.parquet", "summary.csv", "run.json"} <= {path.name for path in Path("o").iterdir()}
 
 
 class TestShow:
