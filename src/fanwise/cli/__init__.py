@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,4 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     from fanwise.cli._main import run
 
+    if arguments is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: what has no letter in a POSIX locale is escaped
     return run(list(sys.argv[1:] if arguments is None else arguments))

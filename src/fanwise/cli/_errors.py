@@ -215,6 +215,6 @@ def _crash_file(error: BaseException, arguments: Sequence[str]) -> str:
     text += "".join(traceback.format_exception(error))
     where = "." if os.access(".", os.W_OK) else tempfile.gettempdir()
     handle, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=where)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
         file.write(text)
     return os.path.relpath(name) if where == "." else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.workloads.envelope.conftest import small_columns
 
 from fanwise.errors import UsageError
-from fanwise.workloads.envelope import Curve, Grid, read_grid, sweep
+from fanwise.workloads.envelope import Curve, Grid, compare, read_grid, sweep
 from fanwise.workloads.envelope._compare import read_back
 from fanwise.workloads.envelope._curves import VALUES, curve_of, magnitude
 from fanwise.workloads.envelope._envelopes import FACTS, Envelopes
@@ -46,6 +47,17 @@ def test_a_grid_reads_back_to_the_last_bit(tmp_path: Path, cells: int, seed: int
     write_grid(grid, str(tmp_path / f"g.{suffix}"))
     again = read_grid(tmp_path / f"g.{suffix}")
     assert [again.digest(code) for code in again.crops] == [grid.digest(code) for code in grid.crops]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_folders_and_grids_may_have_names_that_are_no_text(tmp_path: Path, suffix: str) -> None:
+    odd = tmp_path / os.fsdecode(b"gr\xfcn")
+    odd.mkdir()
+    grid = Grid.from_arrays(**small_columns(1, 9))
+    write_grid(grid, str(odd / f"g.{suffix}"))
+    result = sweep(read_grid(odd / f"g.{suffix}"), **QUIET)
+    result.write(odd / "out", format=suffix)
+    assert set(compare(odd / "out", result)["change"]) == {"unchanged"}
 
 
 class TestFolder:

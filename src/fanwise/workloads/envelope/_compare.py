@@ -48,11 +48,11 @@ def open_results(source: Any) -> Results:
     folder = os.fspath(source)
     try:
         summary = read_back(f"{folder}/summary.csv")
-        curves = (
-            pd.read_parquet(f"{folder}/curves.parquet")
-            if os.path.exists(f"{folder}/curves.parquet")
-            else read_back(f"{folder}/curves.csv")
-        )
+        if os.path.exists(f"{folder}/curves.parquet"):
+            with open(f"{folder}/curves.parquet", "rb") as file:  # pyarrow opens no name that is not UTF-8
+                curves = pd.read_parquet(file)
+        else:
+            curves = read_back(f"{folder}/curves.csv")
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no results of fanwise envelope ({error})") from error
     unit = next(

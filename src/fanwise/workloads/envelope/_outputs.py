@@ -92,7 +92,8 @@ class Folder:
 
     def add_parquet(self, name: str, table: pd.DataFrame) -> None:
         """A table with names as dictionaries."""
-        table.to_parquet(self.place(f"{name}.parquet"), index=False)
+        with self.place(f"{name}.parquet").open("wb") as file:  # pyarrow opens no name that is not UTF-8
+            table.to_parquet(file, index=False)
 
     def add_curves(self, table: pd.DataFrame, format: str) -> None:
         """Curves in one format or both."""

@@ -34,7 +34,7 @@ class ArrowBlock:
 
     def cell(self, row: int, column: int) -> str:
         """Text of one value; missing ones are empty."""
-        return _text(self.batch.column(column)[row].as_py())
+        return _text(_values(self.batch.column(column).slice(row, 1))[0])
 
     def counts(self, columns: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Counts in these columns and what is wrong with them, shape (rows, columns) each."""
@@ -47,13 +47,18 @@ class ArrowBlock:
         array = self.batch.column(column)
         if pa.types.is_integer(array.type) and array.null_count == 0:
             return np.asarray(array.to_numpy(zero_copy_only=False))
-        return np.array([*array.to_pylist(), None], dtype=object)[:-1]
+        return np.array([*_values(array), None], dtype=object)[:-1]
 
     def fields(self) -> list[list[str]]:
         """Text of each value."""
-        return [
-            list(map(_text, row)) for row in zip(*(column.to_pylist() for column in self.batch.columns), strict=True)
-        ]
+        return [list(map(_text, row)) for row in zip(*map(_values, self.batch.columns), strict=True)]
+
+
+def _values(column: Any) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError) as error:  # a date beyond the year 9999
+        raise InputError(f"a Parquet column of {column.type} holds what is no such value ({error})") from error
 
 
 def _text(value: Any) -> str:
