@@ -43,22 +43,6 @@ def test_items_are_those_of_the_report(story: Story) -> None:
     assert found["speedup_estimate"] == report.speedup
 
 
-@pytest.mark.parametrize("words", [[], ["--json"]])
-def test_what_stdout_has_no_letter_for_is_escaped_and_json_stays_json(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "g.csv").write_text("cell,country,WHEA_H,WHEA_P\n1,Côte,1,2\n", encoding="utf-8")
-    printed = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "ascii"))  # as in a POSIX locale
-    monkeypatch.setattr(sys, "argv", ["fanwise", "envelope", "show", str(tmp_path / "g.csv"), *words])
-    assert main() == 0
-    sys.stdout.flush()
-    if words:
-        assert json.loads(printed.getvalue())["countries"] == ["Côte"]
-    else:
-        assert rb"C\xf4te" in printed.getvalue()
-
-
 def test_without_a_report_all_counts_are_zero() -> None:
     found = told(Summary("probe", 3))
     assert set(found["items"].values()) == {0}

@@ -402,6 +402,22 @@ def test_a_report_that_cannot_be_written_costs_no_result(run: Run, monkeypatch: 
     assert {"curves.parquet", "summary.csv", "run.json"} <= {path.name for path in Path("o").iterdir()}
 
 
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_what_stdout_has_no_letter_for_is_escaped_and_json_stays_json(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "g.csv").write_text("cell,country,WHEA_H,WHEA_P\n1,Côte,1,2\n", encoding="utf-8")
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "ascii"))  # as in a POSIX locale
+    monkeypatch.setattr(sys, "argv", ["fanwise", "envelope", "show", str(tmp_path / "g.csv"), *words])
+    assert main() == 0
+    sys.stdout.flush()
+    if words:
+        assert json.loads(printed.getvalue())["countries"] == ["Côte"]
+    else:
+        assert rb"C\xf4te" in printed.getvalue()
+
+
 class TestShow:
     def test_a_directory_is_shown_without_computing(self, run: Run) -> None:
         Path("t.csv").write_text("crop,segment,label,value,unit\nWHEA,,1 Month,5e10,kcal\n")
