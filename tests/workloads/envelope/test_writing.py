@@ -77,8 +77,9 @@ class TestFolder:
                 second.add("summary.csv", b"new")
                 raise OSError(errno.ENOSPC, "no space left on device")
 
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(OSError, match="no space") as caught:
             fails()
+        assert caught.value.filename == str(tmp_path)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"run.json": b"old"}
 
     def test_results_of_an_older_run_go(self, tmp_path: Path) -> None:

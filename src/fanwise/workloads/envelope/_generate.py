@@ -123,6 +123,9 @@ def write_grid(grid: Grid, path: str) -> None:
             else:
                 arrow_csv.write_csv(table, file)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = path
+        raise
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

@@ -62,6 +62,8 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(self.path)  # a full disk is told by a call that knows no name
         if kind is not None:
             for temporary in self._files.values():
                 temporary.unlink(missing_ok=True)
