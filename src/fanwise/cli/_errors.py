@@ -121,6 +121,10 @@ def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Endi
         return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
     if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
         return Ending(Exit.USAGE, f"{command}: {error}")
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+        return Ending(
+            Exit.USAGE, f"{command}: out of memory; try fewer workers (-p 1), a smaller input, or more memory."
+        )
     if isinstance(error, OSError) and (
         error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     ):
