@@ -152,6 +152,9 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
     while len(rows) > 1 and not rows[-1]:
         rows.pop()  # blank lines at the end
     header, *rows = rows
+    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
+        if "".join(header).count(mark) >= len(header):
+            raise InputError(f"{path.name} has {word} between its fields; write it with commas and decimal points")
     header = [name.strip() for name in header]
     twice = {name for name in header if header.count(name) > 1}
     if twice:
