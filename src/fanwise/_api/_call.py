@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api._endings import DONE, Ending, carry
@@ -91,6 +91,11 @@ class Call:
     def __repr__(self) -> str:
         return f"<Call of {self._fn!r}, {self._ending or 'running'}>"
 
+    @property
+    def report(self) -> RunReport | None:
+        """How the call went; None until it has ended."""
+        return self._scene.story.report
+
     def complete(self) -> None:
         """Run everything, and raise what the loop would have raised."""
         for _ in self._stages():
@@ -99,7 +104,7 @@ class Call:
             self._report()
         self._conclude()
 
-    def flow(self) -> Iterator[Any]:
+    def flow(self) -> Generator[Any, None, None]:
         """Yield values (or outcomes) as they become final, and raise at the end what the loop would have raised."""
         try:
             for _ in self._stages():

@@ -119,7 +119,7 @@ class CrewStage:
             raise_on_error=options.raises,
             retry=options.retry,
             timeout=options.timeout,
-            chunks=_chunk_aim(self._places.backend, options.chunk_size),
+            chunks=_chunk_aim(self._places.backend, options.chunk_size, together=not scene.streaming),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
             warming_s=terms.start_s / 2,
@@ -192,9 +192,9 @@ class CrewStage:
             self._driver.feed(s.Demand(self._scene.clock.now(), sum(map(count_of, pieces))))
 
 
-def _chunk_aim(backend: Backend, size: int | None) -> ChunkAim:
+def _chunk_aim(backend: Backend, size: int | None, *, together: bool) -> ChunkAim:
     """How long chunks are to be: on a cluster each costs the caller milliseconds, so they are longer there."""
     cost: float | None = getattr(backend, "chunk_cost_s", None)
     if cost is None:
-        return ChunkAim(size=size)
-    return ChunkAim(size, work_s=_REMOTE_CHUNK_S, longest_s=_LONGEST_S, overhead_s=cost)
+        return ChunkAim(size, together=together)
+    return ChunkAim(size, _REMOTE_CHUNK_S, _LONGEST_S, cost, together)

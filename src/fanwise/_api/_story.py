@@ -83,7 +83,7 @@ class Story:
         self._is_driven = False
         self._progress: Guard | None = None
         self._next_item = 0
-        self._report: RunReport | None = None
+        self.report: RunReport | None = None
         self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
         self._load = load_now()
         self._crew: tuple[str, int] | None = None
@@ -145,7 +145,7 @@ class Story:
 
         ``closing`` says why everything ran here, if it did.
         """
-        if self._report is None:
+        if self.report is None:
             teller = self._teller()
             if closing is not None and not self._is_driven:
                 self.decide(closing())
@@ -154,10 +154,10 @@ class Story:
             if self._progress is None and self.watched:
                 self._show()
             self._flush()
-            self._report = teller.report(self._at(), self._facts() | self._known)
+            self.report = teller.report(self._at(), self._facts() | self._known)
             if self._progress is not None:
-                self._progress.finish(self._report)
-        return self._report
+                self._progress.finish(self.report)
+        return self.report
 
     def _flush(self) -> None:
         """Hand what was kept to the report and the display."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanwise._api._call import Call
 from fanwise._api._options import check_call, read_options, whole_number
+from fanwise._api._stream import Stream
 from fanwise._api.run import Run
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def map(
     executor : Executor, optional
         Use the warm workers of this executor.
     chunk_size : int, optional
-        Items per message to a worker. Default: about 10 ms of work.
+        Items that a worker gets together, or a multiple while that is less than a millisecond of work. Default: about
+        10 ms of work.
     on_error : {"raise", "return"}
         ``"raise"``: the exception of the lowest failing item, as the loop would raise it, with the remote traceback as
         a note and the finished `Run` in ``__fanwise_run__``. ``"return"``: every element is an `Outcome`.
@@ -199,10 +201,11 @@ def stream(
     cache: Any = None,
     progress: str | Progress = "auto",
     resume: Any = None,
-) -> Iterator[Any]:
+) -> Stream:
     """Yield results as the input is read: lazy in, lazy out, in bounded memory, for inputs without end too.
 
-    Closing the iterator (``break``, ``close()``, garbage collection) cancels what is left and frees the workers.
+    Closing the iterator (``close()``, or forgetting it) cancels what is left and frees the workers; afterwards, as at
+    its end, ``report`` tells how the run went.
 
     Parameters
     ----------
@@ -213,10 +216,10 @@ def stream(
     lookahead : int, optional
         At most so many items are drawn from the input and not yet yielded. Default: ``max(64, 4 · workers · chunk)``.
 
-    Yields
-    ------
-    object
-        Results, or `Outcome` with ``on_error="return"``.
+    Returns
+    -------
+    Iterator
+        Over results, or over each `Outcome` with ``on_error="return"``; with ``close()`` and ``report``.
 
     Raises
     ------
@@ -231,6 +234,8 @@ def stream(
     >>> [next(squares) for _ in range(4)]
     [0, 1, 4, 9]
     >>> squares.close()
+    >>> squares.report.run.status
+    'partial'
     """
     check_call(fn, items)
     options = read_options(
@@ -248,4 +253,4 @@ def stream(
         resume=resume,
     )
     bound = whole_number("lookahead", lookahead, none=True)
-    return Call(fn, items, options, ordered=bool(ordered), lookahead=bound, streaming=True).flow()
+    return Stream(Call(fn, items, options, ordered=bool(ordered), lookahead=bound, streaming=True))

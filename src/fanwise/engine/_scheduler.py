@@ -457,7 +457,8 @@ class Scheduler:
             if flight is not worker.flights[0]:
                 gains = self._gains(worker, flight.chunk.count)
             else:
-                gains = self._chunks.may_split and self._gains(worker, flight.stop - flight.next - 1, WORTH_MOVING_S)
+                rest = flight.stop - flight.next - 1
+                gains = self._chunks.may_split(flight.chunk.count) and self._gains(worker, rest, WORTH_MOVING_S)
             if gains:
                 self._recall(flight)
 

@@ -92,11 +92,11 @@ class Fold:
             handlers[type(event)](event)
         self.last_at = max(self.last_at, max(map(attrgetter("at"), events), default=0.0))
 
-    def traffic(self) -> Traffic:
-        """Bytes and chunk sizes."""
-        sizes = sorted(self._chunk_sizes)
-        chunks = self._chunk_sizes.total()
-        upto = accumulate(self._chunk_sizes[size] for size in sizes)
+    def traffic(self, asked: int | None = None) -> Traffic:
+        """Bytes and chunk sizes; of short chunks of the size ``asked`` for, several went in one message."""
+        found = self._chunk_sizes if asked is None else _apart(self._chunk_sizes, asked)
+        sizes, chunks = sorted(found), found.total()
+        upto = accumulate(found[size] for size in sizes)
         return Traffic(
             bytes_in=self._bytes_in,
             bytes_out=self._bytes_out,
@@ -235,6 +235,15 @@ class Fold:
 
     def _run_ended(self, event: RunEnded) -> None:
         self.how = event.how
+
+
+def _apart(messages: Counter[int], asked: int) -> Counter[int]:
+    """Sizes of chunks, from the numbers of items in messages of several."""
+    sizes: Counter[int] = Counter()
+    for items, times in messages.items():
+        whole, rest = divmod(items, asked)
+        sizes.update({asked: whole * times, rest: times if rest else 0})
+    return +sizes
 
 
 def _state(event: ChunkDone, retried: int) -> str:

@@ -38,7 +38,7 @@ def summarise(fold: Fold, at: float, facts: RunFacts) -> RunReport:
     counts = _counts(fold)
     times = _times(fold, lanes, wall, facts.serial_measured_s)
     costs = fold.costs.record()
-    traffic = fold.traffic()
+    traffic = fold.traffic(facts.chunk_size)
     retries_s = sum(lane.retries for lane in fold.lanes)
     return RunReport(
         version=__version__,

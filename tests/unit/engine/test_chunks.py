@@ -26,6 +26,39 @@ def test_a_fixed_size_is_kept():
     assert Chunks(ChunkAim(size=5), None).full(2) == 5
 
 
+def test_short_chunks_of_a_fixed_size_travel_together_once_their_cost_is_known():
+    found = sizes(10_000, 1e-6, 2, ChunkAim(size=5, together=True), known=False)
+    assert found[:2] == [5, 80]
+    assert {size % 5 for size in found} == {0}
+    assert max(found) <= 10_000 / 32
+    assert found[-3:] == [5, 5, 5]
+
+
+@given(st.integers(1, 7), st.floats(1e-7, 0.1), st.integers(1, 300), st.integers(1, 3000))
+def test_what_travels_together_takes_a_millisecond_and_is_a_small_part_of_the_rest(size, cost, workers, items):
+    for found in sizes(items, cost, workers, ChunkAim(size=size, overhead_s=0.0, together=True))[:-1]:
+        assert found % size == 0
+        assert found == size or (found * cost <= 0.00101 and found * 16 * workers <= items)
+
+
+def test_where_somebody_waits_for_each_result_chunks_travel_alone():
+    assert set(sizes(1000, 1e-6, 2, ChunkAim(size=5))) == {5}
+
+
+def test_uneven_chunks_of_a_fixed_size_travel_alone():
+    chunks = Chunks(ChunkAim(size=1, together=True), None)
+    chunks.heard(1, ChunkStats(busy=1e-6), 2)
+    assert chunks.size(10_000, 2, first=False) == 16
+    chunks.heard(16, ChunkStats(busy=1e-4, slowest=((3, 9e-5),)), 2)
+    assert chunks.size(10_000, 2, first=False) == 1
+
+
+def test_only_what_went_together_may_be_divided():
+    fixed, remote = Chunks(ChunkAim(size=5), None), Chunks(ChunkAim(longest_s=1.0), None)
+    assert [fixed.may_split(5), fixed.may_split(6), Chunks(ChunkAim(), None).may_split(2)] == [False, True, True]
+    assert not remote.may_split(100)
+
+
 def test_ten_milliseconds_of_work_in_the_middle():
     assert sizes(10_000, 1e-4, 2)[10] == 100
 

@@ -40,6 +40,11 @@ def test_a_fanned_out_run_says_who_did_what():
     assert report.time.contention == pytest.approx(1.0)
 
 
+def test_chunks_that_went_together_count_as_those_that_were_asked_for():
+    report = report_of(fanned_out(), chunk_size=2)
+    assert (report.chunk_sizes, report.traffic.chunks) == ((1, 2, 2), 7)
+
+
 def test_wall_times_workers_is_what_the_flat_times_add_up_to():
     report = report_of(fanned_out())
     spent = report.user_time + report.start_time + report.dispatch_time + report.transfer_time + report.idle_time

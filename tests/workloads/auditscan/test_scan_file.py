@@ -88,15 +88,6 @@ class TestPart:
         assert heard.told == [
             (157, "Searching"), Sent(100, 57), Chunk(0, 150, ok=75), "something else", 1.5, "the report",
         ]  # fmt: skip
-        assert part.report == "the report"
-
-    def test_without_a_display_only_the_report_is_kept(self) -> None:
-        part = Part(None, "Searching", [])
-        part.start(0, "x")
-        part.on(Chunk(0, 0))
-        part.tick(1.0)
-        part.finish("the report")
-        assert part.report == "the report"
 
     def test_items_without_weight_are_nothing(self) -> None:
         heard = Heard()

@@ -16,33 +16,28 @@ __all__ = ["Part"]
 
 
 class Part:
-    """Passes a run on to a display, weighted; keeps the report that it ends with.
+    """Passes a run on to a display, weighted.
 
     Parameters
     ----------
-    display : Progress or None
-        None: nothing is shown.
+    display : Progress
     label : str
         Name of the part.
     weights : sequence of int
         Weight of each item.
     """
 
-    def __init__(self, display: Progress | None, label: str, weights: Sequence[int]) -> None:
+    def __init__(self, display: Progress, label: str, weights: Sequence[int]) -> None:
         self._display = display
         self._label = label
         self._sums = list(accumulate(weights, initial=0))
-        self.report: RunReport | None = None
 
     def start(self, total: int | None, label: str) -> None:
         """Begin the part."""
-        if self._display is not None:
-            self._display.start(self._sums[-1], self._label)
+        self._display.start(self._sums[-1], self._label)
 
     def on(self, event: Any) -> None:
         """Pass an event on; items of a chunk become what they weigh."""
-        if self._display is None:
-            return
         if hasattr(event, "first") and hasattr(event, "count"):
             event = self._weighted(event)
         self._display.on(event)
@@ -55,9 +50,7 @@ class Part:
 
     def finish(self, report: RunReport) -> None:
         """End the part."""
-        self.report = report
-        if self._display is not None:
-            self._display.finish(report)
+        self._display.finish(report)
 
     def _weighted(self, event: Any) -> Any:
         first = self._sums[event.first]

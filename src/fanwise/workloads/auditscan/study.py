@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import fanwise
-from fanwise.errors import UsageError
 from fanwise.typing import InterruptPolicy, Progress
 from fanwise.workloads.auditscan import io
 from fanwise.workloads.auditscan._alarm import ALARMS, can_be_set
@@ -145,21 +144,22 @@ class _Scanner:
 
     def _run(self, session: Session, workers: int | None) -> None:
         pending = session.pending()
-        part = self._part("Searching", [session.sources[n].size for n in pending])
         paths = [session.sources[n].path for n in pending]
         work = ScanFile(session.rules, session.reading)
+        part = self._part("Searching", [session.sources[n].size for n in pending])
         where: dict[str, Any] = {"executor": self.lease.get(workers), "progress": part}
+        # One file a message: what is finished is told at once, so it is in the journal whatever comes after.
+        stream = fanwise.stream(work, paths, ordered=False, on_error="return", chunk_size=1, **where)
         try:
-            # One file a message: what is finished is told at once, so it is in the journal whatever comes after.
-            for outcome in fanwise.stream(work, paths, ordered=False, on_error="return", chunk_size=1, **where):
+            for outcome in stream:
                 session.keep(pending[outcome.index], outcome)
         except KeyboardInterrupt as stop:
             run = getattr(stop, "run", None)
             for outcome in run.outcomes if run is not None else ():
                 session.keep(pending[outcome.index], outcome)
-            session.report = part.report
+            session.report = stream.report
             raise session.interrupted(stop) from stop
-        session.report = part.report
+        session.report = stream.report
 
     def write(
         self,
@@ -216,16 +216,8 @@ def problems(result: ScanResult) -> Iterator[str]:
                 yield f"{file.path}: rule '{hits.rule.name}': {hits.status}: {hits.reason}"
 
 
-def _display(progress: Progress | str, label: str) -> Progress | None:
-    """The display that a word stands for; None for none."""
-    if not isinstance(progress, str):
-        return progress
-    if progress == "none":
-        return None
-    if progress not in {"auto", "rich", "plain", "json"}:
-        raise UsageError(f"progress is '{progress}'; expected auto, rich, plain, json or none")
-    display: Progress = getattr(fanwise.progress, progress)(label=label)
-    return display
+def _display(progress: Progress | str, label: str) -> Progress:
+    return fanwise.progress.by_name(progress, label) if isinstance(progress, str) else progress
 
 
 def _reading(

@@ -118,9 +118,7 @@ def sweep(
         scenarios=scenarios,
         keyed=cache is not None or resume is not None,
     )
-    options = {"workers": workers, "progress": progress, "resume": resume}
-    options |= {"executor": executor} if executor is not None else {}
-    options |= {"backend": backend} if executor is None or backend != "auto" else {}
+    options = {"workers": workers, "backend": backend, "executor": executor, "progress": progress, "resume": resume}
     age = _age(max_age)
     store = None if cache is None else Store(cache, age)
     result = run_plan(grid, plan, columns, store, recalculate=recalculate, **options)

@@ -46,7 +46,6 @@ class Origins:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
         self._origins: dict[int, str] = {}
-        self.report: RunReport | None = None
 
     def start(self, total: int | None, label: str) -> None:
         self._progress.start(total, label)
@@ -58,7 +57,6 @@ class Origins:
         self._progress.on(event)
 
     def finish(self, report: RunReport) -> None:
-        self.report = report
         self._progress.finish(report)
 
     def of(self, index: int) -> str:
@@ -174,7 +172,7 @@ def spilled_study(
     origins = Origins(progress)
     found: dict[int, dict[str, Any]] = {}
     task = functools.partial(solve_chunk, question=question)
-    stream: Any = fanwise.stream(task, work, ordered=False, on_error="return", progress=origins, **run)
+    stream = fanwise.stream(task, work, ordered=False, on_error="return", progress=origins, **run)
     try:
         with contextlib.closing(stream) as outcomes:
             for outcome in outcomes:
@@ -189,7 +187,7 @@ def spilled_study(
         Part(*where, **found.get(i, _result(None)), origin=origins.of(i))
         for where, i in zip(work.ranges, work.places, strict=True)
     ]
-    return Study(parts, origins.report)
+    return Study(parts, stream.report)
 
 
 def _work(tables: Rows, methods: Sequence[str], run: dict[str, Any]) -> Work:

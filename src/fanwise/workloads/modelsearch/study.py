@@ -59,24 +59,6 @@ def freeze_frame(frame: Frame) -> fanwise.Bundle:
     return fanwise.freeze({**arrays, **plain}, name="frame")
 
 
-class ReportKeeper:
-    """A progress display that also keeps the report of the run."""
-
-    def __init__(self, display: Any) -> None:
-        self.display = display
-        self.report: RunReport | None = None
-
-    def start(self, total: int | None, label: str) -> None:
-        self.display.start(total, label)
-
-    def on(self, event: Any) -> None:
-        self.display.on(event)
-
-    def finish(self, report: RunReport) -> None:
-        self.report = report
-        self.display.finish(report)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     """One search, ready to run."""
@@ -163,23 +145,14 @@ def search(
     """
     with one_thread():
         job = _job(as_config(config), full=full, ids=ids)
-        keeper = ReportKeeper(_display(progress))
-        options = {"workers": workers, "executor": executor, "progress": keeper}
-        if executor is None or backend != "auto":
-            options["backend"] = backend
+        display = fanwise.progress.by_name(progress, "search") if isinstance(progress, str) else progress
+        options = {"workers": workers, "executor": executor, "backend": backend, "progress": display}
         with _ledger(job, None if out is None else Path(out), resume=resume, force=force) as ledger:
             reused = frozenset(chunk for chunk in job.cut.chunks() if chunk in ledger)
             job.laps["prepare"] = time.time() - job.began
-            problems = _assess(job, ledger, {k: v for k, v in options.items() if v is not None})
+            problems, report = _assess(job, ledger, options)
             job.laps["assess"] = time.time() - job.began - job.laps["prepare"]
-            return _conclude(job, ledger, _Wishes(out, verify, reused), problems, keeper.report)
-
-
-def _display(progress: Any) -> Any:
-    if not isinstance(progress, str):
-        return progress
-    make = getattr(fanwise.progress, progress)
-    return make() if progress == "none" else make(label="search")
+            return _conclude(job, ledger, _Wishes(out, verify, reused), problems, report)
 
 
 def _job(config: Config, *, full: bool, ids: tuple[int, int] | None) -> _Job:
@@ -221,15 +194,15 @@ def _ledger(job: _Job, out: Path | None, *, resume: bool, force: bool) -> Ledger
     return ledger
 
 
-def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Problem]:
+def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> tuple[list[Problem], RunReport | None]:
     """Run every chunk that the ledger lacks; each is kept the moment it comes back."""
     missing = [chunk for chunk in job.cut.chunks() if chunk not in ledger]
     if not missing:
-        return []
+        return [], None
     problems: list[Problem] = []
     with fanwise.freeze(to_arrays(job.context), name="search") as bundle:
         task = ChunkTask(bundle, job.cut, full=job.full, context=job.context)
-        stream: Any = fanwise.stream(task, missing, ordered=False, on_error="return", **options)
+        stream = fanwise.stream(task, missing, ordered=False, on_error="return", **options)
         try:
             with closing(stream) as outcomes:
                 for outcome in outcomes:
@@ -240,7 +213,7 @@ def _assess(job: _Job, ledger: Ledger, options: Mapping[str, Any]) -> list[Probl
         except fanwise.RunInterrupted as interrupt:
             interrupt.args = (_kept(job, ledger, missing, interrupt),)
             raise
-    return sorted(problems, key=lambda problem: problem.first)
+    return sorted(problems, key=lambda problem: problem.first), stream.report
 
 
 def _says(outcome: Any) -> str:
