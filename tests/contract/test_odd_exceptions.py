@@ -387,6 +387,17 @@ class TestResultsThatCannotBeSent:
         assert re.search(says, str(bad)), str(bad)
         assert sum(outcome.ok for outcome in run.outcomes) == 11
 
+    @pytest.mark.parametrize("chunk_size", [1, 3])
+    def test_results_that_cannot_be_read_cost_no_worker(self, chunk_size: int) -> None:
+        with fanwise.Executor(1, mp_context="fork", backend="process") as executor:
+            run = fanwise.run(lambda _: Sneaky(), range(5), executor=executor, chunk_size=chunk_size)
+            future = executor.submit(Sneaky)
+            assert isinstance(future.exception(), NotPicklableError)
+            assert executor.submit(abs, -1).result() == 1
+        assert [type(outcome.error) for outcome in run.outcomes] == [NotPicklableError] * 5
+        assert isinstance(run.outcomes[0].error.__cause__, ZeroDivisionError)
+        assert len({outcome.worker for outcome in run.outcomes}) == 1
+
     def test_they_are_not_tried_again(self) -> None:
         with fanwise.Executor(1, mp_context="fork", backend="process") as executor:
             run = fanwise.run(lambda _: threading.Lock(), [1, 2], retries=3, executor=executor)
