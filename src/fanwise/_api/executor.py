@@ -109,7 +109,7 @@ class Executor(StandardExecutor):
         if backend in ("thread", "serial") and (isolate or max_tasks_per_child is not None):
             what = "isolate" if isolate else "max_tasks_per_child"
             raise UsageValueError(f"{what} needs worker processes (backend is {backend!r})")
-        self._wanted = wanted
+        self.wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
         self._method = _start_method(mp_context)
@@ -196,7 +196,7 @@ class Executor(StandardExecutor):
         if self.backend not in LOCAL_BACKENDS:
             from fanwise.backends.dask import cluster
 
-            return cluster(self.backend, workers=self._wanted)
+            return cluster(self.backend, workers=self.wanted)
         from fanwise.backends.process import ProcessBackend
 
         return ProcessBackend(method=self._method, keep_warm=True, max_workers=self.workers, **self._recipe)
