@@ -7,8 +7,11 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fanwise
+from fanwise.typing import Retry
 
 
 def test_it_is_an_iterator():
@@ -64,3 +67,20 @@ def test_forgetting_it_closes_the_input():
 
 def test_its_name_says_what_it_runs():
     assert repr(fanwise.stream(abs, [1])) == "<Stream, <Call of <built-in function abs>, running>>"
+
+
+@settings(max_examples=25)
+@given(st.sets(st.integers(0, 11)), st.sets(st.integers(0, 11)), st.sampled_from([None, 1, 2, 5]))
+def test_items_that_are_tried_again_keep_their_place(once: set[int], always: set[int], lookahead: int | None):
+    tried: list[int] = []
+
+    def fails(item: int) -> int:
+        tried.append(item)
+        if item in always or (item in once and tried.count(item) == 1):
+            raise OSError(item)
+        return item
+
+    options = {"retries": Retry(1, delay=0.001), "on_error": "return", "lookahead": lookahead, "backend": "serial"}
+    outcomes = list(fanwise.stream(fails, range(12), **options))
+    assert [outcome.index for outcome in outcomes] == list(range(12))
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == sorted(always)
