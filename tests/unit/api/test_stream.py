@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,19 @@ def test_one_that_is_closed_has_a_report_too():
     assert stream.report is not None
     assert stream.report.run.status == "partial"
     assert list(stream) == []
+
+
+@pytest.mark.parametrize("end", ["close", "forget"])
+def test_one_that_nothing_was_asked_of_lets_go_of_its_journal(tmp_path: Path, end: str):
+    stream = fanwise.stream(abs, [-1, 2], resume=tmp_path / "j")
+    if end == "close":
+        stream.close()
+        assert stream.report is not None
+        assert stream.report.run.status == "partial"
+    else:
+        del stream
+        gc.collect()
+    assert fanwise.map(abs, [-1, 2], resume=tmp_path / "j") == [1, 2]
 
 
 def test_a_failure_leaves_a_report():
