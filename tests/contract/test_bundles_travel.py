@@ -114,6 +114,37 @@ class TestToWorkers:
             assert fanwise.map(total_of, [(bundle, 3)], workers=1, backend="process") == [(45.0, 1)]
 
 
+class TestInReports:
+    def test_it_is_said_how_often_a_bundle_was_sent_and_who_had_it(self, executor: fanwise.Executor) -> None:
+        fanwise.map(abs, range(4), executor=executor, chunk_size=1)  # both workers are there before the bundle
+        with market() as bundle:
+            reports = [fanwise.run(total_of, ((bundle, n) for n in range(40)), executor=executor).report for _ in "ab"]
+            first, again = (report.bundles[0] for report in reports)
+            assert (first.digest, first.names, first.bytes) == (bundle.digest, ("prices", "note"), 53)
+            assert first.transfers >= first.attached >= 1
+            assert again.attached >= 1, "workers that had it already are counted too"
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_bundle_of_the_function_is_a_decision(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FANWISE_START_METHOD", method)
+        with market() as bundle:
+            report = fanwise.run(partial(total, bundle), range(8), workers=2, backend="process").report
+            (use,) = report.bundles
+            assert use.names == ("prices", "note")
+            assert use.transfers == (0 if method == "fork" else use.attached)
+            assert [made.code for made in report.plan.decisions] == ["process.asked", "bundle.frozen"]
+
+    def test_inherited_items_hold_bundles_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FANWISE_START_METHOD", "fork")
+        with market() as bundle:
+            report = fanwise.run(total_of, [(bundle, n) for n in range(8)], workers=2, backend="process").report
+            assert [(use.names, use.transfers) for use in report.bundles] == [(("prices", "note"), 0)]
+
+    def test_a_run_without_bundles_tells_of_none(self) -> None:
+        with market():
+            assert fanwise.run(abs, range(8), workers=2, backend="process").report.bundles == ()
+
+
 class TestBack:
     def test_a_bundle_that_a_worker_makes_comes_back(self, executor: fanwise.Executor) -> None:
         made = fanwise.map(made_there, range(6), executor=executor)

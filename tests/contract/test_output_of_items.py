@@ -161,6 +161,14 @@ def test_warnings_go_through_the_callers_filters(place: dict[str, Any]) -> None:
     assert texts.count("old model") == 4
 
 
+def test_the_report_tells_what_workers_warned_of() -> None:
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", UserWarning)
+        report = fanwise.run(warns, range(4), backend="process", workers=2).report
+    assert report.warnings == ("DeprecationWarning: old model",)
+
+
 @pytest.mark.parametrize("place", [{"workers": 1}, {"backend": "serial"}, {}])
 def test_items_in_this_process_print_for_themselves(place: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     fanwise.map(prints, range(2), **place)

@@ -11,10 +11,11 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
+MARKS = {"09_dask_local": (pytest.mark.dask, pytest.mark.slow)}
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize("script", [pytest.param(s, id=s.stem, marks=MARKS.get(s.stem, ())) for s in SCRIPTS])
 def test_an_example_runs(script: Path, tmp_path: Path) -> None:
     paths = os.pathsep.join(filter(None, [str(FOLDER.parent / "src"), os.environ.get("PYTHONPATH")]))
     ended = subprocess.run(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api._endings import DONE, Ending, carry
+from fanwise._api._head_start import HeadStart
 from fanwise._api._here import HereStage
 from fanwise._api._hiring import asked, begins_here, crew_size, may_fan_out, places_for, uses_threads
 from fanwise._api._options import Options, check_seed
@@ -17,7 +19,9 @@ from fanwise._api._story import Story
 from fanwise._api.run import Run, expand
 from fanwise._clock import SystemClock
 from fanwise._seeds import bind
-from fanwise.errors import RunInterrupted, RunTimeoutError
+from fanwise.engine._plan import FanOut
+from fanwise.engine._sentences import decide
+from fanwise.errors import FanwiseWarning, NotPicklableError, RunInterrupted, RunTimeoutError
 from fanwise.records.outcomes import Batch, Settled, count_of, first_of
 
 if TYPE_CHECKING:
@@ -87,6 +91,7 @@ class Call:
         self._here: HereStage | None = None
         self._crewed: CrewStage | None = None
         self._failed = False
+        self._stayed = False  # here, although workers would have been of use
 
     def __repr__(self) -> str:
         return f"<Call of {self._fn!r}, {self._ending or 'running'}>"
@@ -137,7 +142,8 @@ class Call:
         return Run(self._settled, seen if total is None else total, self._report())
 
     def _report(self) -> RunReport:
-        closing = self._here.closing if self._here is not None and self._crewed is None else None
+        alone = self._here is not None and self._crewed is None and not self._stayed
+        closing = self._here.closing if self._here is not None and alone else None
         return self._scene.story.end(self._ending or DONE, closing)
 
     def _stages(self) -> Iterator[None]:
@@ -157,12 +163,64 @@ class Call:
             advice = self._advice()
             here = self._here = self._here_stage(advice)
             yield from here.steps()
+            if here.crewed is not None:
+                yield from self._go_on(here, here.crewed)
+                return
             self._ending = here.ending
             if here.fan_out is None:
                 return
-        crewed = self._crewed = self._crew_stage(advice)  # loads what workers need
+        crewed = self._crew_stage(advice)  # loads what workers need
+        try:
+            crewed.hire()
+        except NotPicklableError as error:
+            if self._here is None:
+                raise
+            yield from self._stay(self._here, error)
+            return
+        self._crewed = crewed
+        self._tell_of(crewed)
         yield from crewed.steps()
         self._ending = crewed.ending
+
+    def _stay(self, here: HereStage, error: NotPicklableError) -> Iterator[None]:
+        """Workers would have been of use, but the function cannot be sent to any."""
+        warnings.warn(f"{error}; until then all items run in this process", FanwiseWarning, stacklevel=6)
+        what = str(error).partition(" and cannot be sent")[0]
+        self._scene.story.decide(decide("fallback.unpicklable", what=what), here.loop.at)
+        self._stayed = True
+        yield from here.stay()
+        self._ending = here.ending
+
+    def _tell_of(self, crewed: CrewStage) -> None:
+        """Why there are workers, and which; from here on, what the loop has not run is theirs."""
+        story, terms, here = self._scene.story, crewed.terms, self._here
+        if here is None or here.fan_out is None:
+            story.decide(asked(self._scene.options, self._scene.source.total, terms.workers))
+        else:
+            self._scene.source.reclaim(terms.first)
+            story.decide_all(here.fan_out.decisions, terms.first)
+        story.hired(crewed.backend, self._at_work(terms))
+
+    def _go_on(self, here: HereStage, crewed: CrewStage) -> Iterator[None]:
+        """Workers have begun while the first item was running: they go on with everything."""
+        self._crewed = crewed
+        self._scene.story.hired(crewed.backend, self._at_work(crewed.terms))
+        yield from here.hand_over(crewed)
+        self._ending = crewed.ending
+
+    def _head_start(self, advice: Advice | None) -> HeadStart | None:
+        """Workers for the case that the first item of an unknown function takes long; there must be no more to it."""
+        scene, options = self._scene, self._scene.options
+        special = self._reuse is not None or self._journal is not None or scene.streaming or options.retry is not None
+        if advice is None or advice.pace.knows or special or not scene.source.at_hand:
+            return None
+        return HeadStart(advice.first_look_s(), advice.ahead, self._hire_ahead)
+
+    def _hire_ahead(self, plan: FanOut) -> CrewStage:
+        from fanwise._api._crewed import CrewStage, Terms
+
+        terms = Terms(plan.workers, here_allowed=True, start_s=plan.start_s, at_first=True)
+        return CrewStage(self._scene, self._fn, places_for(self._scene.options), terms)
 
     def _advice(self) -> Advice | None:
         """The plan, where there is something to plan."""
@@ -175,7 +233,7 @@ class Call:
         fn, reuse, journal = self._fn, self._reuse, self._journal
         call = bind(fn, self._scene.options.seed) if reuse is None else reuse.here(journaled=journal is not None)
         if journal is None:
-            return HereStage(self._scene, call, advice, reuse)
+            return HereStage(self._scene, call, advice, reuse, head_start=self._head_start(advice))
         from fanwise._api._resuming import JournaledFn
 
         journaled = JournaledFn(call, journal)
@@ -188,14 +246,11 @@ class Call:
         places = places_for(options)
         if here is None or here.fan_out is None:
             terms = Terms(crew_size(options, places.backend))
-            scene.story.decide(asked(options, scene.source.total, terms.workers))
         else:
             plan, first = here.fan_out, here.loop.at
-            scene.source.reclaim(first)
             cost = plan.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
             learn = None if advice is None else advice.learn_start
             terms = Terms(plan.workers, first, cost, here_allowed=True, start_s=plan.start_s, learn_start=learn)
-        scene.story.hired(places.backend.name, self._at_work(terms))
         return CrewStage(scene, self._fn, places, terms, self._reuse)
 
     def _at_work(self, terms: Terms) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api import _endings
+from fanwise._api._behind import Behind
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places
 from fanwise._api._scene import Scene
+from fanwise._api._shared import bundles_in, facts_of, sentence_of, together
 from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend
@@ -18,18 +20,22 @@ from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._driver import Driver, Hands, Listener
 from fanwise.engine._interrupts import SignalInterrupts
 from fanwise.engine._ordering import Reorder
+from fanwise.engine._replay import Replay
 from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
+from fanwise.records.costs import histogram
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
-from fanwise.typing import Backend, Crew, Work
+from fanwise.typing import Attachment, Backend, Crew, Work
 
 if TYPE_CHECKING:
     from fanwise._api._cached import Reuse
+    from fanwise.bundle import Bundle
 
 __all__ = ["CrewStage", "Terms"]
 
 _LOOKAHEAD = 64
+_LOOKED_AT = 64  # items, for bundles in them
 _REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
@@ -38,7 +44,7 @@ class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 
     ``start_s`` is how long they are expected to take until they are there, ``learn_start(workers, seconds)`` is told how
-    long it took.
+    long it took. ``at_first``: the calling thread is at the first item, and another one drives the crew until `take_over`.
     """
 
     workers: int
@@ -47,24 +53,33 @@ class Terms:
     here_allowed: bool = False
     start_s: float = 0.0
     learn_start: Callable[[int, float], None] | None = None
+    at_first: bool = False
 
 
 class CrewStage:
-    """Drives one crew. Afterwards ``ending`` is set."""
+    """Drives one crew of the ``backend`` of that name, on ``terms``. Afterwards ``ending`` is set."""
 
     def __init__(
         self, scene: Scene, fn: Callable[..., Any], places: Places, terms: Terms, reuse: Reuse | None = None
     ) -> None:
         self.ending: Ending | None = None
+        self.terms = terms
+        self.backend = places.backend.name
         self._scene = scene
         self._places = places
-        self._terms = terms
         self._fresh: list[Settled] = []
         self._blamed: tuple[Failed | Lost, str] | None = None
         self._driver: Driver | None = None
+        self._crew: Crew | None = None
+        self._interrupts: SignalInterrupts | None = None
+        self._is_awaited = False
+        self._held: list[Bundle] = []
         self._low = Reorder(terms.first)
         options = scene.options
+        self._fn = fn
+        self._replay = Replay()
         self._reuse = reuse
+        self._behind = Behind(self._listener()) if terms.at_first else None
         self._work = Work(
             fn if reuse is None else reuse.fn,
             scene.source.take,
@@ -75,12 +90,30 @@ class CrewStage:
             stops=options.raises and options.retry is None,
         )
 
-    def steps(self) -> Iterator[None]:
+    def hire(self) -> Crew:
+        """The crew; no worker is started yet.
+
+        Raises
+        ------
+        NotPicklableError
+            If the function has to be sent and cannot be.
+        """
+        if self._crew is None:
+            self._held = self._held_bundles()
+            self._crew = self._places.backend.hire(self._work, self.terms.workers, self._scene.clock)
+        return self._crew
+
+    def steps(self) -> Generator[None, None, None]:
         """Turn until the run is finished; the caller may take results between turns."""
         scene = self._scene
-        crew = self._places.backend.hire(self._work, self._terms.workers, scene.clock)
+        crew = self.hire()
+        if self._is_awaited:
+            crew.wake()
+        if not self.terms.at_first:
+            self._say_what_is_shared()
         # until workers are gone: a second signal may come while they end
         with SignalInterrupts(scene.policy, crew.wake) as interrupts:
+            self._interrupts = interrupts
             try:
                 driver = self._driver = Driver(Scheduler(self._config()), self._hands(crew, interrupts))
                 driver.feed(s.Tick(scene.clock.now()))
@@ -95,10 +128,33 @@ class CrewStage:
             finally:
                 crew.close(kill=self.ending is not DONE)
                 self._last_words(crew)
+                self._tell_what_was_carried(crew)
                 if self._places.owned:
                     self._places.backend.close()
             if interrupts.count and self.ending is DONE:  # just behind the last item: the caller wanted to stop
                 self.ending = _endings.interrupted(interrupts.signal)
+
+    def _held_bundles(self) -> list[Bundle]:
+        """Bundles that forked workers have without being sent them."""
+        if self._places.backend.name != "process":
+            return []
+        source, first = self._scene.source, self.terms.first
+        some = min(_LOOKED_AT, (source.total or first) - first) if source.inheritable else 0
+        return bundles_in(self._fn, *(source.take(first, some) if some else ()))
+
+    def _say_what_is_shared(self) -> None:
+        """Why the bundles of the function do not travel with each item."""
+        for bundle in bundles_in(self._fn) if self._held else ():
+            self._scene.story.decide(sentence_of(bundle, self._scene.source.total))
+
+    def _tell_what_was_carried(self, crew: Crew) -> None:
+        """What can be said of bundles and warnings only now."""
+        scene = self._scene
+        carried: Callable[[], Sequence[tuple[Attachment, int, int]]] | None = getattr(crew, "carried", None)
+        if carried is not None:
+            uses = together(carried(), self._held, self.terms.workers)
+            scene.story.know(bundles=facts_of(uses, scene.clock.now() - scene.story.began))
+        scene.story.know(warnings=self._replay.warned())
 
     def _last_words(self, crew: Crew) -> None:
         """What workers had still written past Python when they were stopped."""
@@ -107,7 +163,7 @@ class CrewStage:
                 self._driver.print_raw(event)
 
     def _config(self) -> SchedulerConfig:
-        scene, options, terms = self._scene, self._scene.options, self._terms
+        scene, options, terms = self._scene, self._scene.options, self.terms
         known = scene.source.total if scene.source.at_hand else None
         return SchedulerConfig(
             workers=terms.workers,
@@ -122,6 +178,7 @@ class CrewStage:
             chunks=_chunk_aim(self._places.backend, options.chunk_size, together=not scene.streaming),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
+            at_first=terms.at_first,
             warming_s=terms.start_s / 2,
             lent=not self._places.owned,
         )
@@ -130,11 +187,11 @@ class CrewStage:
         """How far a stream reads ahead of its consumer: four chunks a worker, 64 items at least."""
         if self._scene.lookahead is not None:
             return self._scene.lookahead
-        chunk = self._scene.options.chunk_size or int(ChunkAim().work_s / (self._terms.item_cost or ChunkAim().work_s))
-        return max(_LOOKAHEAD, 4 * self._terms.workers * chunk)
+        chunk = self._scene.options.chunk_size or int(ChunkAim().work_s / (self.terms.item_cost or ChunkAim().work_s))
+        return max(_LOOKAHEAD, 4 * self.terms.workers * chunk)
 
     def _listener(self) -> Listener:
-        scene, learn = self._scene, self._terms.learn_start
+        scene, learn = self._scene, self.terms.learn_start
         listener: Listener = scene.story if self._reuse is None else self._reuse.counting(scene.story)
         return listener if learn is None else StartWatch(listener, learn)
 
@@ -144,14 +201,51 @@ class CrewStage:
             crew,
             scene.source,
             scene.clock,
-            self._listener(),
+            self._behind or self._listener(),
             interrupts,
             HostResources(),
-            here=SerialBackend().hire(self._work, 1, scene.clock) if self._terms.here_allowed else None,
+            here=SerialBackend().hire(self._work, 1, scene.clock) if self.terms.here_allowed else None,
+            replay=self._replay,
             policy=scene.policy,
             deadline=scene.deadline,
             quiet_after_failure=scene.options.raises,
         )
+
+    def wake(self) -> None:
+        """End the wait of the thread that drives the crew."""
+        self._is_awaited = True
+        if self._crew is not None:
+            self._crew.wake()
+
+    @property
+    def is_manned(self) -> bool:
+        """Whether a worker has come, and the run goes on."""
+        return self._behind is not None and self._behind.manned and self.ending is None
+
+    def take_over(self, first: Settled, busy_s: float) -> None:
+        """The first item has ended, and this thread drives from now on."""
+        driver, chunk, now = self._lead()
+        stats = s.ChunkStats(busy_s, costs=histogram([busy_s]), slowest=((chunk.first, busy_s),), least=busy_s)
+        driver.feed(s.Finished(now, s.HERE, chunk.id, (first,)))
+        driver.feed(s.ChunkFinished(now, s.HERE, chunk.id, stats))
+
+    def call_off(self, signal: int) -> None:
+        """The first item was interrupted, and with it the run: workers may end what they are at."""
+        driver, chunk, now = self._lead()
+        driver.feed(s.ChunkReturned(now, s.HERE, chunk.id, chunk.first))
+        assert self._interrupts is not None
+        self._interrupts.note(signal)
+
+    def _lead(self) -> tuple[Driver, s.Chunk, float]:
+        """Drive in this thread from now on: what was heard in the other one is told."""
+        assert self._driver is not None
+        assert self._interrupts is not None
+        assert self._behind is not None
+        assert self._behind.here is not None
+        self._interrupts.__enter__()
+        self._say_what_is_shared()
+        self._behind.catch_up()
+        return self._driver, self._behind.here, self._scene.clock.now()
 
     def _receive(self, driver: Driver) -> None:
         """Take over what was emitted, and forget the items that are settled."""

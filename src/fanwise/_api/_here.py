@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from fanwise._api import _endings
 from fanwise._api._again import SecondChances
 from fanwise._api._endings import DONE, Ending
+from fanwise._api._hiring import unplanned
 from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace
 from fanwise._api._scene import Scene
 from fanwise.engine._interrupts import TerminateAsInterrupt, Terminated
 from fanwise.engine._plan import FanOut, Stay
-from fanwise.engine._sentences import Decision, decide
+from fanwise.engine._sentences import Decision
 from fanwise.records.outcomes import Settled
 
 if TYPE_CHECKING:
     from fanwise._api._cached import Reuse
+    from fanwise._api._crewed import CrewStage
+    from fanwise._api._head_start import HeadStart
     from fanwise._api._resuming import JournaledFn
 
 __all__ = ["HereStage"]
@@ -37,6 +40,7 @@ class HereStage:
         advice: Advice | None,
         reuse: Reuse | None = None,
         journaled: JournaledFn | None = None,
+        head_start: HeadStart | None = None,
     ) -> None:
         options = scene.options
         self.ending: Ending | None = None
@@ -53,6 +57,8 @@ class HereStage:
         self._reuse = reuse
         self._look_at = _LOOK_EVERY_S
         self._terminate = TerminateAsInterrupt()
+        self._head_start = head_start
+        self._signal = 0
 
     def steps(self) -> Iterator[None]:
         """Run block after block; the caller may take results between them."""
@@ -61,20 +67,44 @@ class HereStage:
                 while self._advance():
                     yield
         except KeyboardInterrupt as error:
-            self.ending = _endings.interrupted(15 if isinstance(error, Terminated) else 2)
+            self._signal = 15 if isinstance(error, Terminated) else 2
+            self.ending = _endings.interrupted(self._signal)
         finally:
             self._terminate.remove()
-            self._tell()
+            if self.crewed is None:
+                self._tell()
         if self._advice is not None:
             self._advice.learn()
-        if self.ending is None and self.fan_out is None:
+        if self.ending is None and self.fan_out is None and self.crewed is None:
             self.ending = self._how_it_ended()
             if self._advice is not None:
                 self._advice.invest()
 
+    @property
+    def crewed(self) -> CrewStage | None:
+        """The stage that is at work since the first item, and goes on with everything."""
+        return self._head_start.stage if self._head_start is not None else None
+
+    def hand_over(self, crewed: CrewStage) -> Iterator[None]:
+        """Give what became of the first item to the stage that is at work, and drive that."""
+        assert self._head_start is not None
+        assert self._head_start.verdict is not None
+        self._scene.story.decide_all(self._head_start.verdict.decisions, 1)
+        if self._signal:
+            crewed.call_off(self._signal)
+        else:
+            first = self.loop.failure or self.loop.take()[0]
+            crewed.take_over(first, self.loop.busy_s)
+        return self._head_start.rest()
+
     def _advance(self) -> bool:
         loop, advice = self.loop, self._advice
-        if not loop.advance(self._pace):
+        if self._head_start is None or loop.at:
+            goes_on = loop.advance(self._pace)
+        else:
+            with self._head_start:
+                goes_on = loop.advance(self._pace)
+        if not goes_on or self.crewed is not None:
             return False
         if advice is not None and not loop.chances and self._fans_out(advice.ask(loop)):
             return False
@@ -89,9 +119,12 @@ class HereStage:
     def _fans_out(self, verdict: FanOut | Stay) -> bool:
         if isinstance(verdict, FanOut):
             self.fan_out = verdict
-            for decision in verdict.decisions:
-                self._scene.story.decide(decision, self.loop.at)
         return self.fan_out is not None
+
+    def stay(self) -> Iterator[None]:
+        """Run here what was to go to workers."""
+        self.fan_out, self._advice = None, None
+        return self.steps()
 
     def _how_it_ended(self) -> Ending:
         loop = self.loop
@@ -119,9 +152,9 @@ class HereStage:
 
     def closing(self) -> Decision:
         """Why everything ran here."""
-        if self._advice is None:
-            return decide("serial.asked", {})
-        return self._advice.closing()
+        if self._advice is not None:
+            return self._advice.closing()
+        return unplanned(self._scene.options, self._scene.source.total)
 
     def taken(self, pieces: list[Settled]) -> None:
         """The consumer has these; the loop runs no further than it is asked to."""

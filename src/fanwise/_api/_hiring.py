@@ -23,6 +23,7 @@ __all__ = [
     "may_fan_out",
     "places_for",
     "prepare_bundles",
+    "unplanned",
     "uses_threads",
 ]
 
@@ -90,6 +91,15 @@ def uses_threads(options: Options) -> bool:
     return options.backend == "thread" or (options.executor is not None and options.executor.backend == "thread")
 
 
+def unplanned(options: Options, total: int | None) -> Decision:
+    """The decision of a call that ran here and had nothing to plan."""
+    if options.workers == 1:
+        return decide("serial.asked", {})
+    if options.backend == "serial" or options.executor is not None:
+        return Decision("serial.asked", "Ran in this process because the serial backend was asked for.")
+    return decide("serial.few-items", n=total or 0)
+
+
 def asked(options: Options, total: int | None, workers: int) -> Decision:
     """The decision of a call that was told where to run."""
     if uses_threads(options):
@@ -101,5 +111,5 @@ def asked(options: Options, total: int | None, workers: int) -> Decision:
         if options.backend == "process"
         else "the executor or backend was named"
     )
-    count = "" if total is None else total
+    count = "the" if total is None else total
     return decide("process.asked", {"n": total, "workers": workers}, n=count, workers=workers, why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Callable, Hashable
@@ -33,6 +34,8 @@ _DRIVES = "fanwise._api._crewed"
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
 _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
+_SOON_S = 5e-3
+_LIGHT_BYTES = 16_000_000
 _EACH_BYTES = 45_000_000  # a forked worker's own pages, with room (30 MB · 1.5)
 
 
@@ -128,6 +131,7 @@ class Advice:
         self._given = resources
         self._function = function_of(fn)
         self._facts: Machine | None = None
+        self._ahead: Machine | None = None  # facts for starting workers from another thread
         guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
@@ -144,6 +148,33 @@ class Advice:
         self._look()
         verdict = self.pace.verdict()
         return verdict if isinstance(verdict, FanOut) else STAY
+
+    def first_look_s(self) -> float:
+        """When to ask for the first time whether workers should begin while the first item runs.
+
+        Five times what their start keeps this process from: a twentieth of the loop, if four items are like the first.
+        """
+        loads = _DRIVES not in sys.modules
+        return max(_SOON_S, 5 * (EXPERIENCE.costs.launch_s + loads * _LOAD_S))
+
+    def ahead(self, so_far_s: float, cpu_s: float) -> FanOut | Stay:
+        """What the plan says while the first item runs: asked by another thread, so forking is out of the question."""
+        if not self._starts_beside():
+            return STAY
+        if self._ahead is None:
+            self._ahead = self._machine()
+        pace = Pace(self._source.total, self._ahead, EXPERIENCE.costs)
+        pace.record(1, so_far_s, cpu_s)
+        verdict = pace.ahead()
+        if verdict is STAY or not (is_light(self._fn) and is_light(self._source.take(1, 1))):
+            return STAY
+        return verdict
+
+    def _starts_beside(self) -> bool:
+        """Whether nobody asked for another start method than the one that is safe beside a running item."""
+        executor = self._options.executor
+        asked = (None if executor is None else executor.asked_method) or os.environ.get("FANWISE_START_METHOD")
+        return not asked or asked == "forkserver"
 
     def ask(self, loop: LocalLoop) -> FanOut | Stay:
         """What the plan says now; facts of the machine are measured when it first wants to fan out."""
@@ -249,6 +280,13 @@ class Advice:
         if loop.values:
             pickled_size(loop.values[-1])
         self.pace.weighed(result, item, max(0.0, perf_counter() - start - _CALL_S))
+
+
+def is_light(thing: Any) -> bool:
+    """Whether something can be sent to workers without much copying: only a fork would share it."""
+    from fanwise.backends.process import is_below
+
+    return is_below(thing, _LIGHT_BYTES)
 
 
 def pickled_size(thing: Any) -> int:

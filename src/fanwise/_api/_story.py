@@ -133,6 +133,11 @@ class Story:
         """A decision of the plan."""
         self._keep(Decided(self._at(), decision, item))
 
+    def decide_all(self, decisions: Sequence[Decision], item: int) -> None:
+        """Decisions that were made at once, before an item."""
+        for decision in decisions:
+            self.decide(decision, item)
+
     def stretch(self, loop: LocalLoop, resumed: Sequence[int] = (), cached: Sequence[tuple[int, int]] = ()) -> None:
         """What was run in the calling process since the last call; looked at only if somebody does."""
         stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed), tuple(cached))

@@ -112,7 +112,7 @@ class Executor(StandardExecutor):
         self.wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
-        self._method = _start_method(mp_context)
+        self.asked_method = _start_method(mp_context)
         self._recipe: dict[str, Any] = {
             "initializer": initializer,
             "initargs": initargs,
@@ -173,7 +173,7 @@ class Executor(StandardExecutor):
         """How its workers are started: ``fork``, ``forkserver``, ``spawn`` or ``thread``."""
         from fanwise.backends.process import start_method
 
-        return "thread" if self.backend == "thread" else start_method(self._method)
+        return "thread" if self.backend == "thread" else start_method(self.asked_method)
 
     def places(self) -> Backend:
         """The backend whose warm workers runs borrow."""
@@ -199,7 +199,7 @@ class Executor(StandardExecutor):
             return cluster(self.backend, workers=self.wanted)
         from fanwise.backends.process import ProcessBackend
 
-        return ProcessBackend(method=self._method, keep_warm=True, max_workers=self.workers, **self._recipe)
+        return ProcessBackend(method=self.asked_method, keep_warm=True, max_workers=self.workers, **self._recipe)
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """Schedule ``fn(*args, **kwargs)`` in a worker and return its future.

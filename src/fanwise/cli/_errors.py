@@ -20,7 +20,9 @@ from typing import Any, Self
 
 import click
 
-__all__ = ["Exit", "Guard", "MissingExtraError", "ending", "nearest", "require"]
+from fanwise.cli._streams import abandon, tell
+
+__all__ = ["Exit", "Guard", "MissingExtraError", "as_sentence", "ending", "nearest", "require"]
 
 JSON = "fanwise.json"
 """Key in click's ``Context.meta`` that holds True once ``--json`` was read."""
@@ -47,7 +49,9 @@ def require(command: str, packages: Sequence[str], extra: str) -> None:
     """Raise if one of these packages is not installed. Nothing is imported."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"{command}: needs {' and '.join(missing)}: pip install 'fanwise[{extra}]'")
+        *others, last = missing
+        named = f"{', '.join(others)} and {last}" if others else last
+        raise MissingExtraError(f"{command}: needs {named}: pip install 'fanwise[{extra}]'")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -68,8 +72,12 @@ def _of_click(error: click.ClickException) -> str:
     """Click's error in our words."""
     if isinstance(error, click.NoSuchOption):
         return f"no option {error.option_name}." + nearest(error.option_name, _options(error.ctx))
-    message = error.format_message()
-    return message if message.endswith((".", "?", ")")) else message + "."
+    return as_sentence(" ".join(error.format_message().split()))  # a list of choices comes in lines
+
+
+def as_sentence(message: str) -> str:
+    """A message as a sentence; a list of several stays as it is."""
+    return message if message.endswith((".", "?", ")")) or "\n" in message else message + "."
 
 
 def _options(context: click.Context | None) -> list[str]:
@@ -120,7 +128,7 @@ def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Endi
     if isinstance(error, KeyboardInterrupt):
         return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
     if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
-        return Ending(Exit.USAGE, f"{command}: {error}")
+        return Ending(Exit.USAGE, f"{command}: {as_sentence(str(error))}")
     if isinstance(error, MemoryError) or str(error) == "can't start new thread":
         return Ending(
             Exit.USAGE, f"{command}: out of memory; try fewer workers (-p 1), a smaller input, or more memory."
@@ -175,7 +183,8 @@ class Guard:
         elif isinstance(error, SystemExit):
             return False
         elif isinstance(error, BrokenPipeError):
-            self.code = _broken_pipe()
+            abandon(sys.stdout)
+            self.code = Exit.BROKEN_PIPE  # as a program killed by SIGPIPE
         else:
             self.code = self._say(error)
         return True
@@ -188,12 +197,18 @@ class Guard:
             message += f" Please report it with the file {_crash_file(error, self.arguments)}."
         if end.code is Exit.DEFECT or {"-vv", "-vvv"} & set(self.arguments):
             traceback.print_exception(error)
-        with contextlib.suppress(OSError, ValueError):  # a closed stderr must not hide the exit code
-            print(message, file=sys.stderr)
+        tell(message)
+        if isinstance(error, OSError) and error.filename is None:
+            abandon(sys.stdout)  # it may have been what could not be written
         if self.meta.get(JSON) or _asked_for_json(error, self.arguments):
             from fanwise.cli._summary import Summary, print_json
 
-            print_json(Summary(" ".join(words[:1]), end.code, problems=[("", message)]))
+            with contextlib.suppress(OSError, ValueError):  # the exit code says it too
+                report = getattr(getattr(error, "run", None), "report", None)
+                seconds = 0.0 if report is None else report.wall
+                print_json(
+                    Summary(" ".join(words[:1]), end.code, report=report, wall_s=seconds, problems=[("", message)])
+                )
         return end.code
 
 
@@ -202,13 +217,6 @@ def _asked_for_json(error: BaseException, arguments: Sequence[str]) -> bool:
     context = error.ctx if isinstance(error, click.UsageError) else None
     switches = [p for p in context.command.params if "--json" in p.opts] if context else []
     return "--json" in arguments and any(getattr(p, "is_flag", False) for p in switches)
-
-
-def _broken_pipe() -> int:
-    """The reader of stdout has gone (``| head``): end as a program killed by SIGPIPE would."""
-    with contextlib.suppress(OSError, ValueError):  # stdout may have no descriptor
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.BROKEN_PIPE
 
 
 def _crash_file(error: BaseException, arguments: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import click
 
 from fanwise import __version__
 from fanwise.cli._errors import Guard, require
+from fanwise.cli._streams import fit_streams
 
 __all__ = ["COMMANDS", "Entry", "run"]
 
@@ -72,7 +73,7 @@ _WORDS = max(len(name.split()) for name in COMMANDS)
 def load(name: str) -> click.Command:
     """Import a command, or say which package it misses."""
     entry = COMMANDS[name]
-    require(f"fanwise {name}", entry.needs, entry.extra)
+    require(f"fanwise {name.split(maxsplit=1)[0]}", entry.needs, entry.extra)
     module, attribute = entry.home.split(":")
     command: click.Command = getattr(import_module(f"fanwise.cli.{module}"), attribute)
     return command
@@ -142,7 +143,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return shell_complete(command, {}, "fanwise", "_FANWISE_COMPLETE", os.environ["_FANWISE_COMPLETE"])
     guard = Guard(arguments)
-    with guard, command.make_context("fanwise", list(arguments)) as context:
+    with fit_streams(), guard, command.make_context("fanwise", list(arguments)) as context:
         guard.meta = context.meta
         guard.code = int(command.invoke(context) or 0)
     return guard.code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from click.core import ParameterSource
 
 from fanwise._folders import cache_folder
 from fanwise.cli._errors import JSON
+from fanwise.cli._streams import tell
 from fanwise.errors import CacheError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class RunOptions:
     def note(self, text: str) -> None:
         """Say something on stderr, unless ``-q`` was given."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            tell(text)
 
     def cache(self) -> Cache | None:
         """The cache of this command, closed with it; None with ``--no-cache``, or where the user's own cannot be."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
-from fanwise.cli._errors import reason
+from fanwise._format import plural
+from fanwise.cli._errors import as_sentence, reason
+from fanwise.cli._streams import tell
 from fanwise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ def stdout_bytes() -> Iterator[BinaryIO]:
 
     With ``python -u`` it is a raw file, whose ``write`` may take a part of the data only.
     """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed; name a file to write to.")
     stream = sys.stdout.buffer
     if not isinstance(stream, io.RawIOBase):
         yield stream
@@ -119,20 +123,34 @@ def terminable() -> Iterator[None]:
 
 
 def write_reports(
-    report: RunReport | None, options: RunOptions, page: Callable[[], str] | None = None
+    report: RunReport | None, options: RunOptions, command: str, page: Callable[[], str] | None = None
 ) -> list[tuple[str, str]]:
     """Write what ``--report`` and ``--trace`` asked for; what could not be written is a problem, not a failure.
 
-    ``page`` makes a page of the command's own in place of the report's.
+    If items failed, say how many, and where all of them are listed.
+
+    ``page`` makes the page of a command that has one of its own.
     """
     if report is None:
         return []
+    report = report.told_as(label=command)
+    if report.failed + report.lost:
+        tell(_failed(report, options.report))
     wanted: list[tuple[Path, Callable[[], str]]] = []
     if options.report is not None:
         wanted += [(options.report, page or report.to_html), (options.report.with_suffix(".json"), report.to_json)]
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
     return [problem for path, text in wanted if (problem := _problem(path, text()))]
+
+
+def _failed(report: RunReport, page: Path | None) -> str:
+    first = report.failures[0]
+    named = "" if first.label == f"item {first.item}" else f" ({first.label})"
+    where = "--report FILE.html lists them." if page is None else f"All are in {page}."
+    said = as_sentence(f"item {first.item}{named}: {first.type}: {first.message}")
+    count = report.failed + report.lost
+    return f"{count:,} of {plural(report.items, 'item')} failed; the first: {said} {where}"
 
 
 def _problem(path: Path, text: str) -> tuple[str, str] | None:
@@ -144,7 +162,13 @@ def _problem(path: Path, text: str) -> tuple[str, str] | None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it: what has the final name is complete."""
+    """Write a file under a temporary name and rename it: what has the final name is complete.
+
+    A device or pipe is written to: it must not be replaced by a file.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text

@@ -24,6 +24,7 @@ from fanwise.cli._bench.views import heat_map, page, table
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import epilog, parallel
 from fanwise.cli._outputs import check_writable, replace_text
+from fanwise.cli._streams import tell
 from fanwise.engine._resources import HostResources, budget
 
 __all__ = ["bench"]
@@ -79,7 +80,7 @@ def bench(grid: str, peers: str, workers: int | None, repeat: int, gate: Path | 
     write(result, files)
     failed = broken(gates, result.figures)
     for sentence in failed:
-        print(f"fanwise bench: {sentence}", file=sys.stderr)
+        tell(f"fanwise bench: {sentence}")
     return Exit.PARTIAL if failed else Exit.DONE
 
 
@@ -87,11 +88,11 @@ def run(cells: Sequence[Cell], contestants: Sequence[Contestant], workers: int, 
     """Measure cell after cell."""
     before = os.getloadavg()[0]
     if before > _BUSY * (os.cpu_count() or 1):
-        print(f"fanwise bench: the machine is busy (load {before:.1f}): timings will mislead.", file=sys.stderr)
+        tell(f"fanwise bench: the machine is busy (load {before:.1f}): timings will mislead.")
     measured = []
     with seats(contestants, workers) as found:
         for number, cell in enumerate(cells, 1):
-            print(f"fanwise bench: {number} of {len(cells)}: {cell.name}", file=sys.stderr, flush=True)
+            tell(f"fanwise bench: {number} of {len(cells)}: {cell.name}")
             measured.append(measure(cell, found, rounds))
     return Result(contestants, measured, [figures(each) for each in measured], workers, (before, os.getloadavg()[0]))
 

@@ -18,6 +18,7 @@ from fanwise.cli._errors import Exit
 from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_input, check_new, check_reports, stdout_bytes, terminable, write_reports
+from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.errors import UsageError
 from fanwise.workloads.exactci._methods import ALL, ALTERNATIVES, METHODS, ask
@@ -173,7 +174,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
             rows = publish(job, source, done, stream)
         if journal is not None:
             journal.remove()
-        problems = [*_bad_rows(source, tables), *done.failures(), *write_reports(done.study.report, options)]
+        problems = [*_bad_rows(source, tables), *done.failures(), *write_reports(done.study.report, options, "ci")]
     seconds = time.perf_counter() - began
     _say(done, rows, problems, options, seconds)
     code = Exit.PARTIAL if problems else Exit.DONE
@@ -197,9 +198,9 @@ def _say(done: Done, rows: int, problems: Sequence[tuple[str, str]], options: Ru
     """Name what went wrong; say in one line what was done."""
     tables, count = done.tables, done.rows_by_origin()
     for _, message in problems[:SHOWN]:
-        print(f"fanwise ci: {message}", file=sys.stderr)
+        tell(f"fanwise ci: {message}")
     if tables.bad.any():
-        print(f"fanwise ci: {counted(int(tables.bad.sum()), 'row')} without a table; status says why.", file=sys.stderr)
+        tell(f"fanwise ci: {counted(int(tables.bad.sum()), 'row')} without a table; status says why.")
     if done.empty_margins:
         options.note(
             f"fanwise ci: {counted(done.empty_margins, 'row')} with an empty margin: the interval is 0 to inf."

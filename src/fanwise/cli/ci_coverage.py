@@ -87,7 +87,7 @@ def coverage(options: RunOptions, **own: Any) -> int:
         _publish(done, output, own["plot"], log=own["p1"] is None)
     if journal is not None:
         journal.remove()
-    problems = write_reports(done.report, options)
+    problems = write_reports(done.report, options, "ci coverage")
     code, seconds = (Exit.PARTIAL if problems else Exit.DONE), time.perf_counter() - began
     rows = len(done.p1) * len(methods)
     options.note(f"fanwise ci coverage: {len(done.p1):,} points, {len(methods)} methods in {seconds:.2f} s.")

@@ -37,7 +37,7 @@ def demo(only: tuple[str, ...], out: Path, as_json: bool) -> int:
     for name in only or JOBS:
         measured = measure(load(name))
         done.append(measured)
-        (out / f"{name}.html").write_text(measured.report.to_html(), encoding="utf-8")
+        (out / f"{name}.html").write_text(measured.report.told_as(label=name).to_html(), encoding="utf-8")
         print(row(cells(measured, out)), file=say, flush=True)
     (out / "index.html").write_text(page(done), encoding="utf-8")
     for measured in done:

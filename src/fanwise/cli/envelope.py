@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fanwise import __version__
-from fanwise.cli._errors import Exit
+from fanwise.cli._errors import Exit, as_sentence
 from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_writable, replace_text, terminable, write_reports
+from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
 from fanwise.errors import FanwiseWarning, UsageError
 
@@ -184,8 +185,8 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
     journal.remove()
     ended = time.perf_counter()
     done.seconds = {"read": read - began, "compute": computed - read, "write": ended - computed, "total": ended - began}
-    written = write_reports(result.report, options, lambda: report_page(done, done.seconds))
-    problems = [*_problems(result), *written]
+    page = functools.partial(report_page, done, done.seconds)
+    problems = [*_problems(result), *write_reports(result.report, options, "envelope", page)]
     code = Exit.PARTIAL if problems or (own["strict"] and done.empty) else Exit.DONE
     _say(done, problems, options)
     outputs = [Output(path, rows) for path, rows in files]
@@ -264,7 +265,7 @@ def _told(own: Mapping[str, Any], done: Done) -> dict[str, Any]:
 def _say(done: Done, problems: list[tuple[str, str]], options: RunOptions) -> None:
     """Name what went wrong; say in one line what was done."""
     for _, message in problems:
-        print(f"fanwise envelope: {message}.", file=sys.stderr)
+        tell(f"fanwise envelope: {as_sentence(message)}")
     counts = done.result.cache["envelopes"]
     if counts["corrupt"]:
         entries = "entry of the cache was" if counts["corrupt"] == 1 else "entries of the cache were"

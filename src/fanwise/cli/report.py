@@ -10,6 +10,7 @@ import click
 from fanwise.cli._errors import Exit, reason
 from fanwise.cli._options import epilog
 from fanwise.cli._outputs import check_apart, check_writable, replace_text
+from fanwise.cli._summary import SCHEMA as SUMMARY
 from fanwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,4 +60,8 @@ def _read(path: Path) -> RunReport:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: this is not a fanwise report: it is not text.") from error
     except InputError as error:
-        raise InputError(f"{path}: {error}.") from error
+        said = str(error)
+        hint = " It is a command's summary; its report is what --report FILE.html writes beside the page." * (
+            SUMMARY in said
+        )
+        raise InputError(f"{path}: {said}.{hint}") from error

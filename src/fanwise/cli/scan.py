@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from fanwise.cli._errors import Exit
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_reports, terminable, write_reports
 from fanwise.cli._scan_lists import print_rules, show
+from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 from fanwise.workloads.auditscan._options import COMPAT, FORMATS, UNKNOWN, check_options, checked_formats
@@ -117,7 +117,7 @@ class _Scan:
                 result = self._search(service, journal)
             except ScanInterrupted as stop:
                 self._write_partial(service, stop.result)
-                write_reports(stop.result.report, self.options)
+                write_reports(stop.result.report, self.options, "scan")
                 raise
             try:
                 with terminable():
@@ -126,7 +126,9 @@ class _Scan:
                 self._write_partial(service, result)
                 stop.args = (f"{len(result.files):,} of {len(result.files):,} files are kept.",)
                 raise
-        summary = self._summary(result, paths, [*_problems(result), *write_reports(result.report, self.options)])
+        summary = self._summary(
+            result, paths, [*_problems(result), *write_reports(result.report, self.options, "scan")]
+        )
         _forget(journal)
         return self._tell(result, summary)
 
@@ -199,7 +201,7 @@ class _Scan:
 
         counted = summary.own["counts"]
         for where, message in summary.problems:
-            print(f"fanwise scan: {where}: {message}", file=sys.stderr)
+            tell(f"fanwise scan: {message}" if where in message else f"fanwise scan: {where}: {message}")
         for name, files in unmet(result):
             more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
             self.options.note(f"fanwise scan: not as '{name}' expects: {', '.join(files[:3])}{more}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_reports, terminable, write_reports
+from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 
@@ -200,11 +200,11 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
             progress=options.bar("search"),
             **places,
         )
-    problems = [*_problems(result), *write_reports(result.report, options)]
+    problems = [*_problems(result), *write_reports(result.report, options, "search")]
     code = _code(result.verification, problems)
     say = options.note if options.json else _print_unless(options.quiet)
     for where, message in problems:
-        print(f"fanwise search: {where}: {message}", file=sys.stderr)
+        tell(f"fanwise search: {message}" if where in message else f"fanwise search: {where}: {message}")
     if result.excluded:
         options.note(f"fanwise search: left out: {_left_out(result.excluded)}.")
     for line in _closing(result):

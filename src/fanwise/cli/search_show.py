@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
@@ -15,7 +14,8 @@ import click
 
 from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._options import epilog
-from fanwise.cli._outputs import check_writable, terminable
+from fanwise.cli._outputs import check_writable, replace_text, terminable
+from fanwise.cli._streams import tell
 from fanwise.cli._summary import Summary, finite, print_json
 from fanwise.cli.search import CONFIG, output_of
 from fanwise.errors import InputError, UsageError
@@ -255,15 +255,6 @@ def _check_output(path: Path, *, force: bool) -> None:
     check_writable(path)
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 @click.command(
     context_settings={"show_default": True},
     epilog=epilog("fanwise search export macro.toml --id 1214 -o model.py --format python"),
@@ -284,7 +275,7 @@ def export(config: Path, output: Path, wanted: str, form: str, folder: Path | No
     with terminable():
         finished = Finished(config, output_of(config, folder))
         row = finished.verdicts([finished.find(wanted)])
-        _write(output, exported(form, finished.frame, finished.config, row))
+        replace_text(output, exported(form, finished.frame, finished.config, row))
     return Exit.DONE
 
 
@@ -342,10 +333,10 @@ def forecast(config: Path, output: Path, futures: dict[str, Path], **own: Any) -
             read_table(finished.config, path, after=history).time[len(history.time) :] for path in futures.values()
         ]
         text = forecast_csv([list(time) for time in times], found, named=list(futures) != [""])
-        _write(output, text)
+        replace_text(output, text)
     empty = sum(any(map(isnan, column)) for by_id in found.values() for column in by_id.values())
     if empty:
         columns = "1 column" if empty == 1 else f"{empty} columns"
-        print(f"fanwise search: empty cells in {columns} of {output}: an input is missing there.", file=sys.stderr)
+        tell(f"fanwise search: empty cells in {columns} of {output}: an input is missing there.")
         return Exit.PARTIAL
     return Exit.DONE

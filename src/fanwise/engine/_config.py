@@ -45,6 +45,8 @@ class SchedulerConfig:
     here_allowed : bool
         Items may run in the calling process (`RunHere`): while workers start, if none can be started, if an item cannot
         be sent, if workers bring no gain. Blocks last about ``here_s``, so that the driver can look at its sockets.
+    at_first : bool
+        The calling process is at the first item already, and counts as a worker until that is through.
     here_s : float
         Length of such a block in seconds; while workers start a quarter of ``warming_s``, but 1 ms at least, if that is less.
     warming_s : float
@@ -70,6 +72,7 @@ class SchedulerConfig:
     chunks: ChunkAim = field(default_factory=ChunkAim)
     item_cost: float | None = None
     here_allowed: bool = False
+    at_first: bool = False
     here_s: float = 0.010
     warming_s: float = 0.010
     window: int = 2

@@ -179,12 +179,13 @@ class Driver:
         self.feed(event)
 
     def _look_at_memory(self, now: float) -> None:
-        memory = self._hands.resources.memory()
+        hands = self._hands
+        memory, sizes = hands.resources.memory(), hands.crew.sizes()
+        hands.listener.hear(s.MemorySeen(now, memory.available, hands.resources.rss(), tuple(sizes.items())), ())
         share = memory.available / max(1, memory.limit)
         level = 2 if share < _VERY_LOW else 1 if share < _LOW else 0 if share > _RECOVERED else self._memory_level
         if level != self._memory_level or level == 2:
             self._memory_level = level
-            sizes = self._hands.crew.sizes()
             largest = max(sizes, key=sizes.__getitem__) if sizes else None
             self.feed(s.MemoryLow(now, level, largest))
 
@@ -208,6 +209,8 @@ class Driver:
             self.feed(s.SourceEnded(now, drawing.error))
 
     def _on_run_here(self, command: s.RunHere) -> None:
+        if command.begun:
+            return
         here = self._hands.here
         if here is None:
             raise RuntimeError("the scheduler ran an item here in a run that forbids it")

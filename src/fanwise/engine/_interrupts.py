@@ -72,18 +72,22 @@ class SignalInterrupts:
         if threading.current_thread() is threading.main_thread():
             for number in sorted(self._policy.handle):
                 if has_default_handler(number):
-                    self._before[number] = signal.signal(number, self._note)
+                    self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
-            if signal.getsignal(number) == self._note:
+            if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self, number: int) -> None:
+        """Hear of a signal that another handler has met."""
         self.count += 1
         self.signal = number
         self._wake()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.note(number)
         if self._raising:
             self._raising = False
             raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isqrt
+from math import ceil, isqrt
 
 from fanwise._format import duration
 from fanwise.engine._costs import Costs, Machine, Remembered
@@ -198,34 +198,46 @@ class Pace:
             return self._remembered.use
         return self._cpu / self._cpu_wall if self._cpu_wall > 0 else 1.0
 
-    def verdict(self, running_s: float = 0.0) -> Stay | Weigh | FanOut:
-        """Go on here, or fan out now.
-
-        Parameters
-        ----------
-        running_s : float
-            If an item is running at this moment: since when. It counts as done here, at the cost it has so far.
-        """
-        machine = self._machine
+    def verdict(self) -> Stay | Weigh | FanOut:
+        """Go on here, or fan out now."""
+        machine, done, cost = self._machine, self.items, self.cost_s
         if machine.single:
             return STAY
-        done = self.items + (running_s > 0.0)
         left = done if self._total is None else self._total - done
-        cost = max(self.cost_s, running_s)
         rest = left * cost
         if rest <= LEAST_LEFT_S or left < 2:
             return STAY
         workers = self._workers(left, rest)
         start = self._costs.start(machine, workers)
-        if self.seconds + running_s < min(start, rest / 4) and self._remembered is None:
+        if self.seconds < min(start, rest / 4) and self._remembered is None:
             return STAY
         end = 0.0 if machine.warm or machine.method == "thread" else self._costs.end_s
         expected = self._expected(left, rest, workers, start) + end
         if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
             return STAY
-        if not self._weighed and not running_s and machine.method != "thread":
+        if not self._weighed and machine.method != "thread":
             return WEIGH
         return self._fan_out(done, left, cost, workers, start, rest - expected)
+
+    def ahead(self) -> Stay | FanOut:
+        """Whether workers are to begin while the first item is running, of which the part so far was recorded.
+
+        It is taken for half of the item, and the item for one like the others: long enough, and all could be done
+        without it. The calling process counts as one of the workers.
+        """
+        machine, total, so_far = self._machine, self._total, self.seconds
+        if machine.single or total is None or total < 2:
+            return STAY
+        cost = 2 * so_far
+        workers = self._workers(total, cost * total)
+        if workers < 2 or (machine.method != "forkserver" and machine.warm < workers - 1):
+            return STAY
+        at_once = self._at_once(workers, total)
+        start = self._costs.start(machine, workers - 1)
+        expected = so_far + start + max(ceil((total - 1) / workers) * cost, (total - 1) * cost / at_once)
+        if at_once < 2 or expected >= LEAST_GAIN * total * cost:
+            return STAY
+        return self._fan_out(1, total - 1, cost, workers, start, total * cost - expected)
 
     def missed(self, start_s: float) -> float:
         """Seconds that were lost by having run all here, had workers been there ``start_s`` after the first item.
@@ -254,8 +266,17 @@ class Pace:
             n=items,
             took=duration(self.seconds),
             workers=workers,
-            start=duration(start),
+            start=duration(start) + self._why_not(workers, start),
         )
+
+    def _why_not(self, workers: int, start: float) -> str:
+        """What spoke against workers that start in less time than the items took."""
+        if start >= self.seconds:
+            return ""
+        expected = self._expected(self.items, self.seconds, workers, start)
+        if expected < LEAST_GAIN * self.seconds:
+            return ", which was seen to pay too late"
+        return f", and with them it would have taken about {duration(expected)}"
 
     def memory(self) -> Remembered | None:
         """What to keep of this function for the next call; None if nothing was measured."""

@@ -13,6 +13,9 @@ from fanwise.records.outcomes import Said
 
 __all__ = ["Replay"]
 
+_WARNINGS = 100
+_WARNING_CHARS = 300
+
 
 class Replay:
     """Writes through the caller's current ``sys.stdout``, ``sys.stderr``, loggers and warning filters.
@@ -24,6 +27,7 @@ class Replay:
         self._label_items = label_items
         self._dropped: set[str] = set()
         self._registry: dict[Any, Any] = {}
+        self._warned: dict[str, None] = {}
 
     def __repr__(self) -> str:
         return f"<Replay, dropped {sorted(self._dropped)}>"
@@ -66,7 +70,14 @@ class Replay:
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)
 
+    def warned(self) -> list[str]:
+        """What items warned of, each text once; at most a hundred."""
+        return list(self._warned)
+
     def _warn(self, payload: dict[str, Any]) -> None:
+        text = f"{payload['category'].__name__}: {payload['message']}"[:_WARNING_CHARS]
+        if len(self._warned) < _WARNINGS:
+            self._warned[text] = None
         warnings.warn_explicit(
             payload["message"], payload["category"], payload["filename"], payload["lineno"], registry=self._registry
         )

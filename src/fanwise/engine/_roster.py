@@ -75,11 +75,11 @@ class Roster:
         """No worker is left and none will come."""
         return self.stopped is not None and not self.alive and not self.starting
 
-    def start(self, wanted: int) -> int:
-        """How many workers to start so that ``wanted`` items find one each."""
+    def start(self, wanted: int, besides: int = 0) -> int:
+        """How many workers to start so that ``wanted`` items find one each; ``besides`` so many that work elsewhere."""
         if self.stopped is not None or self.level:
             return 0
-        room = self._limit - len(self.alive) - self.starting
+        room = self._limit - besides - len(self.alive) - self.starting
         if self._left is not None:
             room = min(room, self._left)
         count = max(0, min(room, wanted - len(self.idle) - self.starting))

@@ -336,6 +336,8 @@ class Scheduler:
         if self._stopping is None:
             self._queue.wake(self._now)
             self._draw()
+            if self.config.at_first and not self._sent and self._queue.size:
+                self._run_here(self._queue.take(1), begun=True)
             self._start()
             self._assign()
             if self._roster.hopeless:
@@ -374,7 +376,8 @@ class Scheduler:
         """As many workers as items wait for one, at most the limit."""
         wanted = self._queue.suspects if self._regain.alone else self._queue.size
         deserted = not self._roster.alive and not self._roster.starting
-        count = self._roster.start(wanted) if wanted else 0
+        working = self.config.at_first and self._here is not None
+        count = self._roster.start(wanted, besides=int(working)) if wanted else 0
         if count:
             self._said.append(StartWorkers(count))
             if deserted:
@@ -493,8 +496,11 @@ class Scheduler:
         elif self._queue.size and self._here_helps():
             waiting = self._queue.take_innocent(self._chunks.block(self._here_s()))
         if waiting is not None:
-            self._here = self._launch(waiting, HERE)
-            self._said.append(RunHere(self._here.chunk))
+            self._run_here(waiting)
+
+    def _run_here(self, waiting: Waiting, *, begun: bool = False) -> None:
+        self._here = self._launch(waiting, HERE)
+        self._said.append(RunHere(self._here.chunk, begun))
 
     def _here_s(self) -> float:
         """Length of a block: workers that get ready meanwhile wait for its end."""

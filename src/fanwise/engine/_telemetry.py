@@ -29,6 +29,7 @@ from fanwise.records.scheduling import (
     Interrupt,
     Kill,
     MemoryLow,
+    MemorySeen,
     Retrying,
     RunHere,
     Send,
@@ -99,6 +100,7 @@ class Telemetry:
             WorkerDied: self._died,
             WorkerRetired: lambda event, at: [told.WorkerEnded(at, event.worker, "retired")],
             MemoryLow: lambda event, at: [told.MemoryLow(at, event.level)],
+            MemorySeen: lambda event, at: [told.MemorySample(at, event.available, event.caller, event.workers)],
             Interrupt: lambda event, at: [told.Interrupted(at, event.signal)] if event.count == 1 else [],
         }
         self._saying: Mapping[type, Callable[[Any, float], list[RunEvent]]] = {

@@ -227,6 +227,16 @@ class MemoryLow:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySeen:
+    """Bytes at hand (machine or control group), resident in the calling process, and in each worker. For listeners only."""
+
+    now: float
+    available: int
+    caller: int
+    workers: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """The ``count``-th signal of the user arrived (or the grace after the first one is over)."""
 
@@ -273,6 +283,7 @@ Event = (
     | Printed
     | Tick
     | MemoryLow
+    | MemorySeen
     | Interrupt
     | Deadline
     | Demand
@@ -335,10 +346,12 @@ class Retire:
 class RunHere:
     """Run these items in the calling process and report them as `Finished` and `ChunkFinished` of worker ``HERE``.
 
-    Where errors are raised, stop at the first: what is left of the chunk is the scheduler's again.
+    Where errors are raised, stop at the first: what is left of the chunk is the scheduler's again. ``begun``: the calling
+    process is at them already, and whoever knows of it reports.
     """
 
     chunk: Chunk
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def patterns() -> Markup:
 
 
 def _svg(height: float, title: str, description: str, *shapes: str, width: float = _WIDTH) -> Markup:
-    return tag(
+    drawing = tag(
         "svg",
         tag("title", title),
         tag("desc", description),
@@ -63,6 +63,7 @@ def _svg(height: float, title: str, description: str, *shapes: str, width: float
         role="img",
         class_="chart",
     )
+    return tag("div", drawing, class_="wide") if width == _WIDTH else drawing
 
 
 def _box(x: float, y: float, width: float, kind: str, title: str, height: float = _BAR) -> Markup:

@@ -1,7 +1,8 @@
 """Where the time of the workers' places went that was not work, and what can be done about it.
 
 A run with ``W`` workers has ``W * wall`` lane-seconds to give. The calling process takes one place until it fans out;
-from then on it coordinates, and its waiting is nobody's loss. Work and losses together are all there is.
+from then on it coordinates, and its waiting is nobody's loss. What it still works while workers start hides as much of
+their start. Work and losses together are all there is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ __all__ = ["Places", "find_losses"]
 
 _LISTED = 0.005  # of all lane-seconds; what is less is added up as `other`
 _NEGLIGIBLE = 0.0005
+_CLOCK_S = 1e-9
 _CODEC_SHARE = 0.05
 _BUSY_CORES = 1.2  # wall time of items over their processor time
 _WAITING = 1 / 0.3  # above this items wait for files or the network, not for cores
@@ -58,8 +60,9 @@ def find_losses(
     seconds = times.lanes_s
     idle = sum(lane.seconds.wait for lane in workers)
     retries = min(retries_s, seconds.lost)
+    start = max(0.0, seconds.start + places.before - _worked_beside(lanes[0], places.since))
     beside = [
-        Loss("start", seconds.start + places.before, *_start(len(workers))),
+        Loss("start", start, *_start(len(workers))),
         Loss("before-fan-out", places.since * (places.count - 1), *_before(lanes[0], places.since)),
         Loss("tail", tail + places.after, *_tail_words(lanes, costs)),
         Loss("starved", max(0.0, idle - tail), *_starved(idle - tail, traffic.chunks)),
@@ -113,6 +116,11 @@ def _start(workers: int) -> tuple[str, str]:
     )
 
 
+def _worked_beside(caller: Lane, since: float) -> float:
+    """Seconds that the calling process worked while the first workers were being started."""
+    return sum(span.end_s - max(span.start_s, since) for span in caller.spans if span.end_s > since + _CLOCK_S)
+
+
 def _starved(idle: float, chunks: int) -> tuple[str, str | None]:
     gap = idle / max(1, chunks)
     if gap < _ROUND_TRIP_S:
@@ -125,6 +133,8 @@ def _starved(idle: float, chunks: int) -> tuple[str, str | None]:
 
 def _before(caller: Lane, since: float) -> tuple[str, str | None]:
     items = sum(span.items for span in caller.spans if span.start_s < since)
+    if not items:
+        return "No item ran before the first worker was being started.", None
     first = "The first item" if items == 1 else f"The first {plural(items, 'item')}"
     return f"{first} ran alone, to see whether workers would pay.", None
 

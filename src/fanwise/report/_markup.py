@@ -8,6 +8,9 @@ from html import escape
 __all__ = ["Markup", "join", "table", "tag"]
 
 
+_MANY = 5  # columns that a small screen has no room for
+
+
 class Markup(str):
     """Text that is HTML already."""
 
@@ -52,4 +55,4 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numb
         for row in rows
     ]
     whole = tag("table", tag("caption", caption), tag("thead", tag("tr", columns)), tag("tbody", join(body)))
-    return tag("div", whole, class_="scroll")
+    return tag("div", whole, class_="scroll wide" if len(head) >= _MANY else "scroll")

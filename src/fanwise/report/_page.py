@@ -19,6 +19,7 @@ __all__ = ["render"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _FAILURES = 100
+_NAMES = 20
 _TRACEBACK_CHARS = 60_000  # of all tracebacks together
 
 
@@ -46,6 +47,8 @@ def _sections(report: RunReport) -> Iterator[Markup]:
     yield _timeline(report)
     yield _costs(report)
     yield _failures(report)
+    yield _warnings(report)
+    yield _bundles(report)
     yield _cache(report)
     yield _memory(report)
     yield _surroundings(report)
@@ -76,7 +79,7 @@ def _figures(report: RunReport) -> Iterator[Markup]:
         ("Wall time", duration(time.wall_s), False),
         ("Rate", rate(settled / time.wall_s) if time.wall_s > 0 else "–", False),
         ("Workers", count(report.workers), False),
-        ("Speed-up (estimated)", "–" if time.speedup_estimate is None else f"{time.speedup_estimate:.2f}x", False),
+        ("Speed-up (estimated)", f"{time.speedup_estimate:.2f}x" if time.speedup_estimate else "–", False),
         ("Failed or lost", count(bad), bad > 0),
     ]
     for name, value, is_bad in figures:
@@ -91,8 +94,7 @@ def _decisions(report: RunReport) -> Markup:
         tag("li", tag("span", duration(made.at_s), class_="at"), tag("span", made.text, " ", tag("code", made.code)))
         for made in report.plan.decisions
     ]
-    warnings = [tag("p", f"Warning: {text}") for text in report.warnings]
-    return _section("What was decided, and why", tag("ol", *lines, class_="decisions"), *warnings)
+    return _section("What was decided, and why", tag("ol", *lines, class_="decisions"))
 
 
 # Where the time went
@@ -227,7 +229,34 @@ def _failure(failure: Failure, budget: int) -> tuple[Markup, int]:
     return tag("details", tag("summary", line), *blocks), budget - sum(map(len, texts))
 
 
-# Cache, memory, surroundings
+def _warnings(report: RunReport) -> Markup:
+    if not report.warnings:
+        return Markup("")
+    return _section("What workers warned of", tag("ul", *(tag("li", text) for text in report.warnings)))
+
+
+# Shared data, cache, memory, surroundings
+
+
+def _bundles(report: RunReport) -> Markup:
+    if not report.bundles:
+        return Markup("")
+    rows = [
+        (
+            ", ".join(use.names[:_NAMES]),
+            size(use.bytes),
+            count(use.transfers),
+            count(use.attached),
+            tag("code", use.digest),
+        )
+        for use in report.bundles
+    ]
+    more = any(len(use.names) > _NAMES for use in report.bundles)
+    caption = "Frozen bundles. Forked workers inherit them: nothing is sent."
+    if more:
+        caption += f" The first {_NAMES} entries of each are named."
+    head = ("Entries", "Size", "Times sent", "Workers", "Digest")
+    return _section("Shared data", table(caption, head, rows, numbers=[1, 2, 3]))
 
 
 def _cache(report: RunReport) -> Markup:

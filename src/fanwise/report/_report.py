@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fanwise.report._lazy import LazyRecord
@@ -100,6 +100,38 @@ class RunReport(LazyRecord):
         from fanwise.report._page import render
 
         return render(self)
+
+    def told_as(self, *, label: str = "", reason: str = "") -> RunReport:
+        """The same report under another label, or with another reason for having run in the calling process.
+
+        Parameters
+        ----------
+        label : str, optional
+            What the run is called.
+        reason : str, optional
+            A whole sentence, for work that was known to be small before it began.
+
+        Returns
+        -------
+        RunReport
+            Made when it is first read.
+
+        Examples
+        --------
+        >>> import fanwise
+        >>> report = fanwise.run(abs, [-1, 2], workers=1).report
+        >>> report.told_as(label="sizes", reason="Ran in this process: two items.").reason
+        'Ran in this process: two items.'
+        """
+
+        def told() -> RunReport:
+            first, *others = self.plan.decisions
+            if reason:
+                first = replace(first, code="serial.too-small", text=reason)
+            plan = replace(self.plan, decisions=(first, *others))
+            return replace(self, run=replace(self.run, label=label or self.run.label), plan=plan)
+
+        return RunReport.when_read(told)
 
     def to_trace(self) -> str:
         """The run as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing.

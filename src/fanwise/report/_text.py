@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fanwise._format import count, duration, notable, plural, printable
+from fanwise._format import count, duration, notable, plural, printable, size
 from fanwise.report._report import RunReport
 
 if TYPE_CHECKING:
-    from fanwise.report._record import Loss
+    from fanwise.report._record import BundleUse, Loss
 
 __all__ = ["as_text", "compare", "headline"]
 
 _ENDED = {"failed": ", then stopped by an error", "interrupted": ", then interrupted"}
 _FAILURES = 10
+_NAMES = 5
 _PARTS = ("work", "start", "codec", "cache", "wait", "lost", "other")
 
 
@@ -69,6 +70,14 @@ def _blocks(report: RunReport) -> Iterator[list[str]]:
     lines = [f"{failure.label}: {failure.type}: {failure.message}" for failure in failures]
     left = report.counts.failed + report.counts.lost - len(failures)
     yield [*lines, f"and {count(left)} more"] if left > 0 else lines
+    yield [_shared(use) for use in report.bundles]
+    yield [f"warning: {text}" for text in report.warnings]
+
+
+def _shared(use: BundleUse) -> str:
+    had = f"{plural(use.attached, 'worker')} had it, sent {plural(use.transfers, 'time')}"
+    names = ", ".join(use.names[:_NAMES]) + (", …" if len(use.names) > _NAMES else "")
+    return f"bundle of {names} ({size(use.bytes)}): {had}"
 
 
 def _said(loss: Loss) -> str:
@@ -97,13 +106,19 @@ def compare(first: RunReport, second: RunReport) -> str:
         Lines of plain text: a figure, its value in each run, and for times how many times the first the second is.
     """
     both = (first, second)
-    rows = [("", *(printable(report.run.label) or "–" for report in both), "ratio")]
+    rows: list[tuple[str, ...]] = [("", *_names(*both), "ratio")]
     rows += [_times(words, *(read(report) for report in both)) for words, read in _SECONDS]
     rows += [(words, *(read(report) for report in both), "") for words, read in _FACTS]
     losses = [{loss.code: loss.seconds for loss in report.losses} for report in both]
     codes = sorted({code for found in losses for code in found})
     rows += [_times(f"lost: {code}", *(found.get(code, 0.0) for found in losses)) for code in codes]
     return "\n".join(_columns(rows, "<>>>")) + "\n"
+
+
+def _names(first: RunReport, second: RunReport) -> tuple[str, str]:
+    """Labels, or where they say nothing, when the runs began."""
+    names = printable(first.run.label) or "–", printable(second.run.label) or "–"
+    return names if names[0] != names[1] else (first.run.started_at[:19], second.run.started_at[:19])
 
 
 def _times(words: str, first: float, second: float) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fanwise
-from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for
+from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for, unplanned
 from fanwise._api._options import Options, read_options
 from fanwise.errors import UsageError
 
@@ -121,3 +121,21 @@ def test_the_report_says_who_asked(given: dict[str, Any], code: str, says: str) 
 
 def test_an_unknown_number_of_items_is_not_called_none() -> None:
     assert "None" not in asked(options(backend="process"), None, 2).text
+
+
+@pytest.mark.parametrize(
+    ("given", "total", "text"),
+    [
+        ({"workers": 1}, 9, "Ran in this process because workers=1."),
+        ({"workers": 1}, 1, "Ran in this process because workers=1."),
+        ({"backend": "serial"}, 9, "Ran in this process because the serial backend was asked for."),
+        ({}, 1, "Ran the 1 item in this process: fewer items than would keep two workers busy."),
+        ({}, 0, "Ran the 0 items in this process: fewer items than would keep two workers busy."),
+    ],
+)
+def test_a_call_that_had_nothing_to_plan_says_why_it_ran_here(given: dict[str, Any], total: int, text: str) -> None:
+    assert unplanned(options(**given), total).text == text
+
+
+def test_an_input_of_unknown_length_is_sent_as_the_items() -> None:
+    assert asked(options(backend="process"), None, 2).text.startswith("Sent all the items to 2 processes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,26 @@ def asked(machine: Machine, *, items: int, seconds_each: float, **given: Any) ->
     loop.advance(CappedPace(EvenPace(), 1))
     advice.pace.record(1, seconds_each)
     return advice.ask(loop), advice
+
+
+class TestWhileTheFirstItemRuns:
+    @pytest.mark.parametrize(("size", "sent"), [(10, True), (20_000_000, False)])
+    def test_what_weighs_much_is_not_copied(self, size: int, sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FANWISE_START_METHOD", "forkserver")
+        content = bytes(size)
+        advice = Advice(lambda item: len(content) + item, source_of([1, 2]), options(workers=2), Machine())
+        assert isinstance(advice.ahead(9.0, 9.0), FanOut) is sent
+
+    def test_nobody_forks_beside_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FANWISE_START_METHOD", "fork")
+        assert isinstance(Advice(abs, source_of([1, 2]), options(workers=2), Machine()).ahead(9.0, 9.0), Stay)
+
+    def test_what_has_yet_to_be_loaded_is_begun_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        advice = Advice(abs, source_of([1, 2]), options(), Machine())
+        monkeypatch.setitem(sys.modules, "fanwise._api._crewed", sys)
+        soon = advice.first_look_s()
+        monkeypatch.delitem(sys.modules, "fanwise._api._crewed")
+        assert advice.first_look_s() > 5 * soon
 
 
 class TestAdvice:

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -46,14 +47,15 @@ def asked(path: Any = "c", **options: Any) -> Settings:
     return settings(path, **{**USUAL, **options})
 
 
-def test_a_user_without_a_home_has_it_at_the_root_and_not_in_a_folder_called_tilde(
+def test_a_user_without_a_home_has_one_among_temporary_files_and_not_in_a_folder_called_tilde(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "FANWISE_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as for a user number that a container was given
-    assert cache_folder() == "/.cache/fanwise"
-    assert secret_path() == "/.config/fanwise/cache.key"
+    home = os.path.join(tempfile.gettempdir(), f"fanwise-{os.getuid()}")
+    assert cache_folder() == f"{home}/.cache/fanwise"
+    assert secret_path() == f"{home}/.config/fanwise/cache.key"
 
 
 class TestTheDefaultPath:

@@ -16,8 +16,9 @@ import fanwise.cli
 from fanwise import __version__, errors
 from fanwise.cli import _errors, _main, main
 from fanwise.cli._errors import Exit, ending
+from fanwise.cli._main import root
 from fanwise.cli._options import workload_options
-from fanwise.cli.help import TOPICS, page
+from fanwise.cli.help import TOPICS, page, topic
 
 
 @pytest.fixture
@@ -90,7 +91,9 @@ def test_without_arguments_the_help_is_shown_and_it_ends_with_two(capsys: pytest
         (["xyzzy"], "fanwise: no command xyzzy."),
         (["--hlp"], "fanwise: no option --hlp. Did you mean --help?"),
         (["ci", "--colums", "x"], "fanwise ci: no option --colums. Did you mean --columns?"),
-        (["help", "nothing"], "fanwise help: "),
+        (["help", "nothing"], "fanwise help: no page nothing."),
+        (["help", "enviroment"], "fanwise help: no page enviroment. Did you mean environment?"),
+        (["help", "cache", "infos"], "fanwise cache: no command infos. Did you mean info?"),
     ],
 )
 def test_a_mistyped_word_is_met_with_the_nearest_one(
@@ -239,6 +242,19 @@ def test_a_closed_stderr_does_not_hide_the_code(command: object, monkeypatch: py
     assert main(["probe"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        ([], "Usage: fanwise [OPTIONS] COMMAND"),
+        (["report"], "Usage: fanwise report "),
+        (["cache", "info"], "Usage: fanwise cache info "),
+    ],
+)
+def test_help_of_a_command_is_its_help(words: list[str], usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    assert capsys.readouterr().out.startswith(usage)
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_topics_are_printed_as_they_are(topic: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", topic]) == 0
@@ -257,3 +273,14 @@ def test_completion_completes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setenv("COMP_CWORD", "1")
     assert main([]) == 0
     assert "plain,ci" in capsys.readouterr().out
+
+
+def test_pages_and_commands_complete_the_word_help() -> None:
+    context = topic.make_context("help", [], parent=click.Context(root(), info_name="fanwise"))
+    (name,) = topic.params
+    assert [item.value for item in name.shell_complete(context, "e")] == ["environment", "exit-codes", "envelope"]
+
+
+def test_a_list_of_choices_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion"]) == 2
+    assert capsys.readouterr().err.endswith("Choose from: bash, zsh, fish.\n")

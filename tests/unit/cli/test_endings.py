@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fanwise
 from fanwise.cli import _errors, main
 from fanwise.cli._errors import JSON, Exit, Guard, MissingExtraError, ending, nearest, reason, require
 from fanwise.errors import BackendError, BundleError, CacheError, InputError, UsageError
@@ -48,7 +49,7 @@ def test_codes_are_those_of_the_published_page(code: str, number: int, capsys: p
 @pytest.mark.parametrize("kind", [UsageError, InputError, CacheError, BundleError, BackendError])
 def test_what_the_caller_can_mend_is_a_usage_error_in_its_own_words(kind: type[Exception]) -> None:
     end = ending(kind("row 17: column b is -3"), "fanwise ci", LINE)
-    assert (end.code, end.message) == (Exit.USAGE, "fanwise ci: row 17: column b is -3")
+    assert (end.code, end.message) == (Exit.USAGE, "fanwise ci: row 17: column b is -3.")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), ZeroDivisionError(), RuntimeError("lost"), AssertionError()])
@@ -199,15 +200,15 @@ class TestGuard:
 
     def test_the_message_goes_to_stderr_and_stdout_stays_empty(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run(InputError("bad row"), "ci", "a.csv") == Exit.USAGE
-        assert capsys.readouterr() == ("", "fanwise ci: bad row\n")
+        assert capsys.readouterr() == ("", "fanwise ci: bad row.\n")
 
     def test_options_before_the_command_do_not_become_its_name(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.run(InputError("bad row"), "-q", "scan", "a")
-        assert capsys.readouterr().err == "fanwise scan: bad row\n"
+        assert capsys.readouterr().err == "fanwise scan: bad row.\n"
 
     def test_without_words_the_program_speaks(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.run(UsageError("nothing to do"))
-        assert capsys.readouterr().err == "fanwise: nothing to do\n"
+        assert capsys.readouterr().err == "fanwise: nothing to do.\n"
 
     @pytest.mark.parametrize(
         ("error", "code"), [(InputError("bad"), 2), (KeyboardInterrupt(), 130), (MissingExtraError("needs x"), 2)]
@@ -220,6 +221,13 @@ class TestGuard:
         told = json.loads(out)
         assert (told["command"], told["exit_code"]) == ("ci", code)
         assert told["problems"] == [{"where": "", "message": err.rstrip("\n")}]
+
+    def test_a_machine_is_told_how_far_an_interrupted_run_came(self, capsys: pytest.CaptureFixture[str]) -> None:
+        error = fanwise.RunInterrupted()
+        error.run = fanwise.run(abs, [-1, 2], workers=1)
+        assert self.run(error, "ci", "--json", meta={JSON: True}) == 130
+        told = json.loads(capsys.readouterr().out)
+        assert (told["items"]["ok"], told["wall_s"]) == (2, pytest.approx(error.run.report.wall, abs=1e-3))
 
     @pytest.mark.parametrize(("flag", "shown"), [("-v", False), ("-vv", True), ("-vvv", True)])
     def test_a_trace_is_shown_to_those_who_ask_twice(

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.runs import report_of, serial_run
 
+from fanwise import RunReport
 from fanwise.cli._options import RunOptions
 from fanwise.cli._outputs import (
     check_apart,
@@ -177,21 +178,39 @@ class TestReplacing:
 class TestReports:
     def test_nothing_asked_for_writes_nothing(self, place: Path) -> None:
         before = everything_in(place)
-        assert write_reports(report_of(serial_run()), OPTIONS) == []
-        assert write_reports(None, replace(OPTIONS, report=place / "run.html")) == []
+        assert write_reports(report_of(serial_run()), OPTIONS, "ci") == []
+        assert write_reports(None, replace(OPTIONS, report=place / "run.html"), "ci") == []
         assert everything_in(place) == before
 
     def test_a_page_has_its_object_beside_it(self, place: Path) -> None:
         report = report_of(serial_run())
-        assert write_reports(report, replace(OPTIONS, report=place / "run.html", trace=place / "t.json")) == []
+        assert write_reports(report, replace(OPTIONS, report=place / "run.html", trace=place / "t.json"), "score") == []
         written = everything_in(place)
         assert written["run.html"].decode() == report.to_html()
         assert written["run.json"].decode() == report.to_json()
         assert written["t.json"].decode() == report.to_trace()
 
+    def test_failed_items_are_counted_and_the_page_that_lists_them_named(
+        self, place: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lost = [told.ItemFailed(0.1, 17, "ValueError", "bad table"), told.ItemLost(0.2, 18, "killed")]
+        report = report_of([told.RunStarted(0.0, 2_000, "f"), *lost])
+        write_reports(report, OPTIONS, "ci")
+        write_reports(report, replace(OPTIONS, report=place / "r.html"), "ci")
+        first, second = capsys.readouterr().err.splitlines()
+        assert (
+            first
+            == "2 of 2,000 items failed; the first: item 17: ValueError: bad table. --report FILE.html lists them."
+        )
+        assert second.endswith(f"item 17: ValueError: bad table. All are in {place / 'r.html'}.")
+
+    def test_it_is_called_what_the_command_is_called(self, place: Path) -> None:
+        assert write_reports(report_of(serial_run()), replace(OPTIONS, report=place / "run.html"), "ci coverage") == []
+        assert RunReport.from_json((place / "run.json").read_text()).run.label == "ci coverage"
+
     def test_one_that_cannot_be_written_does_not_keep_the_others_away(self, place: Path) -> None:
         options = replace(OPTIONS, report=place / "folder.csv", trace=place / "trace.json")
-        problems = write_reports(report_of(serial_run()), options)
+        problems = write_reports(report_of(serial_run()), options, "ci")
         assert [where for where, _ in problems] == [str(place / "folder.csv")]
         assert "is a directory" in problems[0][1]
         assert {"folder.json", "trace.json"} <= set(os.listdir(place))
@@ -200,7 +219,7 @@ class TestReports:
         name = os.fsdecode(b"caf\xe9.csv")
         events = [told.RunStarted(0.0, 1, name), told.ItemFailed(0.1, 0, "ValueError", f"cannot read {name}")]
         options = replace(OPTIONS, report=place / "run.html", trace=place / "t.json")
-        assert write_reports(report_of(events), options) == []
+        assert write_reports(report_of(events), options, "ci") == []
         assert b"cannot read caf" in (place / "run.html").read_bytes()
 
 

@@ -67,3 +67,9 @@ def test_bad_input_is_one_line(runs: Path, words: list[str], message: str, capsy
     assert said.err.startswith(message)
     assert said.out == ""
     assert Path("run.json").read_text() == before
+
+
+def test_the_summary_of_a_command_is_told_from_a_report(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("summary.json").write_text('{"schema": "fanwise.summary/1", "command": "ci"}')
+    assert main(["report", "summary.json"]) == 2
+    assert capsys.readouterr().err.endswith("its report is what --report FILE.html writes beside the page.\n")

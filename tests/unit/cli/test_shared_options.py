@@ -14,6 +14,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.runs import report_of, serial_run
 
 import fanwise
 from fanwise.cli._journals import journal_of
@@ -189,13 +190,13 @@ def test_inputs_and_outputs_are_looked_at_before_any_work(tmp_path: Path) -> Non
 
 
 def test_reports_that_cannot_be_written_are_problems(tmp_path: Path) -> None:
-    report = SimpleNamespace(to_html=lambda: "<html>", to_json=lambda: "{}", to_trace=lambda: "[]")
-    assert write_reports(report, options(report=tmp_path / "r.html", trace=tmp_path / "t.json")) == []
+    report = report_of(serial_run())
+    assert write_reports(report, options(report=tmp_path / "r.html", trace=tmp_path / "t.json"), "ci") == []
     assert sorted(os.listdir(tmp_path)) == ["r.html", "r.json", "t.json"]
-    ((where, message),) = write_reports(report, options(trace=tmp_path / "none" / "t.json"))
+    ((where, message),) = write_reports(report, options(trace=tmp_path / "none" / "t.json"), "ci")
     assert where.endswith("t.json")
     assert message.endswith("no such file.")
-    assert write_reports(None, options(report=tmp_path / "x.html")) == []
+    assert write_reports(None, options(report=tmp_path / "x.html"), "ci") == []
 
 
 def test_sigterm_ends_a_step_like_ctrl_c() -> None:

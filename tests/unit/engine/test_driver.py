@@ -86,11 +86,11 @@ class Script:
 
 class Quiet:
     def __init__(self, next_tick: float | None = None) -> None:
-        self.steps = 0
+        self.heard: list[s.Event] = []
         self.next_tick = next_tick
 
     def hear(self, event: s.Event, commands: Sequence[s.Command]) -> None:
-        self.steps += 1
+        self.heard.append(event)
 
     def tick(self, now: float) -> float | None:
         return self.next_tick
@@ -188,7 +188,7 @@ def test_every_step_is_told_to_the_listener() -> None:
     driver, _, _ = driver_of(Script(), listener=listener)
     for _ in range(3):
         driver.feed(s.Tick(0.0))
-    assert listener.steps == 3
+    assert len(listener.heard) == 3
 
 
 def test_nothing_is_fed_after_the_end() -> None:
@@ -349,6 +349,18 @@ class TestMemory:
         low = [event for event in script.heard if isinstance(event, s.MemoryLow)]
         assert [event.level for event in low] == levels
         assert all(event.largest == 2 for event in low)
+
+    def test_whoever_listens_hears_what_was_seen(self) -> None:
+        script = Script(Tick=[s.Send(1, s.Chunk(0, 0, 1))])
+        listener = Quiet()
+        driver, crew, _ = driver_of(script, resources=Machine(50), listener=listener)
+        crew.rss, crew.busy = {1: 10, 2: 30}, [(1, 0, 0.0)]
+        driver.feed(s.Tick(0.0))
+        driver.turn()
+        assert [event for event in listener.heard if isinstance(event, s.MemorySeen)] == [
+            s.MemorySeen(0.5, 50, 0, ((1, 10), (2, 30)))
+        ]
+        assert not any(isinstance(event, s.MemorySeen) for event in script.heard), "the scheduler has no use for it"
 
     def test_recovery_is_told_only_above_the_upper_bound(self) -> None:
         machine = Machine(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -158,14 +159,6 @@ class TestFanOut:
         pace.record(1, 0.05, 0.0)
         assert isinstance(pace.verdict(), FanOut)
 
-    def test_an_item_that_is_still_running_counts(self):
-        pace = Pace(4, Machine(2, 2, method="forkserver", server_running=True), Costs())
-        assert pace.verdict() is STAY
-        assert pace.verdict(running_s=0.005) is STAY or isinstance(pace.verdict(running_s=0.005), FanOut)
-        assert isinstance(pace.verdict(running_s=0.05), FanOut)
-
-
-class TestMemory:
     def test_a_known_function_fans_out_before_its_first_item(self):
         at, verdict, _ = play(100, 0.01, remembered=Remembered(0.01))
         assert at == 0
@@ -350,6 +343,17 @@ class TestSentences:
             "Ran all 312 items in this process: they took 2.1 ms; starting 2 workers takes about 2.5 ms."
         )
 
+    def test_work_that_takes_longer_than_the_start_of_workers_says_what_they_would_have_made_of_it(self):
+        pace = Pace(1_000_000, Machine(2, 2), Costs())
+        pace.record(1_000_000, 0.08)
+        said = pace.closing().text
+        assert "they took 80 ms; starting 2 workers takes about 2.5 ms, and with them it would have taken about" in said
+
+    def test_work_that_was_seen_to_pay_too_late_says_so(self):
+        pace = Pace(100, Machine(2, 2, inherits=True), Costs())
+        pace.record(100, 10.0)
+        assert pace.closing().text.endswith(" ms, which was seen to pay too late.")
+
     def test_few_items(self):
         _, _, pace = play(2, 1.0)
         assert pace.closing().text == "Ran the 2 items in this process: fewer items than would keep two workers busy."
@@ -364,6 +368,48 @@ class TestSentences:
         decision = decide("process.asked", n=1, workers=1, why="a timeout was given")
         assert decision.text == "Sent all 1 item to 1 process because a timeout was given."
         assert decision.facts == {"n": 1, "workers": 1, "why": "a timeout was given"}
+
+
+class TestWhileTheFirstItemRuns:
+    SERVER = Machine(cores=2, workers=2, method="forkserver", server_running=True)
+
+    def ahead(self, total, so_far, use=1.0, **machine):
+        pace = Pace(total, replace(self.SERVER, **machine), Costs())
+        pace.record(1, so_far, so_far * use)
+        return pace.ahead()
+
+    def test_workers_begin_once_a_start_is_little_beside_it(self):
+        assert self.ahead(4, 0.001) is STAY
+        assert self.ahead(4, 0.020).workers == 2
+        assert self.ahead(4, 0.020, server_running=False) is STAY
+        assert self.ahead(4, 0.100, server_running=False).workers == 2
+
+    def test_two_items_are_enough(self):
+        assert self.ahead(2, 0.050).workers == 2
+        assert self.ahead(1, 9.0) is STAY
+        assert self.ahead(None, 9.0) is STAY
+
+    def test_the_caller_is_one_of_the_workers(self):
+        assert self.ahead(16, 1.0, cores=16, workers=16).workers == 16
+        assert self.ahead(3, 1.0, cores=16, workers=16).workers == 3
+
+    def test_an_item_that_waits_gets_more_of_them_and_one_that_uses_all_cores_none(self):
+        assert self.ahead(20, 0.1, use=0.0).workers == 8
+        assert self.ahead(20, 0.1, use=2.0) is STAY
+
+    def test_nobody_forks_beside_a_running_item(self):
+        assert self.ahead(4, 1.0, method="fork") is STAY
+        assert self.ahead(4, 1.0, method="fork", warm=1).code == "fan-out.warm"
+
+    def test_where_only_one_process_may_work(self):
+        assert self.ahead(4, 1.0, single="serial.one-core") is STAY
+        assert self.ahead(4, 1.0, workers=1) is STAY
+
+    @given(st.integers(2, 100), st.floats(1e-4, 10.0), st.integers(2, 64))
+    def test_longer_never_means_staying(self, total, so_far, cores):
+        shorter = self.ahead(total, so_far, cores=cores, workers=cores)
+        longer = self.ahead(total, 2 * so_far, cores=cores, workers=cores)
+        assert shorter is STAY or isinstance(longer, FanOut)
 
 
 class TestWhatIsMissed:

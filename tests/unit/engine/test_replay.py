@@ -53,6 +53,17 @@ def test_warnings_are_deduplicated_by_the_callers_filters() -> None:
     assert [str(w.message) for w in caught] == ["old", "new"]
 
 
+def test_what_items_warned_of_is_remembered_once_each_and_up_to_a_bound() -> None:
+    replay = Replay()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        replay.say([warning("old"), warning("new"), warning("old"), warning("x" * 1_000)])
+        assert replay.warned()[:2] == ["UserWarning: old", "UserWarning: new"]
+        assert len(replay.warned()[2]) == 300
+        replay.say([warning(str(number)) for number in range(200)])
+    assert len(replay.warned()) == 100
+
+
 class Broken(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError("the reader has gone")

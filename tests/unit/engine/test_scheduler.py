@@ -19,6 +19,7 @@ from fanwise.records.scheduling import (
     Demand,
     Draw,
     Drawn,
+    Emit,
     Finish,
     Finished,
     Interrupt,
@@ -265,6 +266,21 @@ class TestHere:
         talk.now = 0.1
         talk.tell(Tick)
         assert talk.heard(RunHere) == [RunHere(talk.chunk_of(HERE))]
+
+    def test_what_the_caller_is_at_already_counts_as_a_worker(self):
+        talk = Talk(total=4, workers=2, here_allowed=True, at_first=True)
+        chunk = talk.chunk_of(HERE)
+        assert talk.said == [RunHere(chunk, begun=True), StartWorkers(1)]
+        assert (chunk.first, chunk.count) == (0, 1)
+        talk.ready(1)
+        assert [send.chunk.first for send in talk.heard(Send)] == [1, 2]
+        assert StartWorkers(1) in talk.finish(HERE).said
+        assert [piece.settled.first for piece in talk.ever(Emit)] == [0]
+
+    def test_its_end_is_waited_for(self):
+        talk = Talk(total=2, workers=2, here_allowed=True, at_first=True).ready(1)
+        assert not talk.finish(1).heard(Emit)
+        assert talk.finish(HERE).heard(Finish) == [Finish("done")]
 
     def test_once_a_worker_is_ready_nothing_runs_here(self):
         talk = Talk(total=1000, item_cost=0.001, here_allowed=True).ready(1)

@@ -19,6 +19,7 @@ from fanwise.records.scheduling import (
     Finished,
     Interrupt,
     MemoryLow,
+    MemorySeen,
     StartFailed,
     WorkerDied,
     WorkerReady,
@@ -177,6 +178,11 @@ def test_memory():
     run = watched().ready(1)
     run.tell(MemoryLow, 1)
     assert run.of(told.MemoryLow) == [told.MemoryLow(1.0, 1)]
+
+
+def test_memory_that_was_seen_is_a_sample():
+    heard = Telemetry(100.0).hear(MemorySeen(101.0, 50, 7, ((1, 10), (2, 30))), ())
+    assert heard == [told.MemorySample(1.0, 50, 7, ((1, 10), (2, 30)))]
 
 
 def test_a_run_that_breaks_ends_with_an_error():

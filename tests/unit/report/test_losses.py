@@ -140,3 +140,17 @@ def test_a_slow_consumer_of_a_serial_run_is_named():
     found = losses([told.ChunkDone(0.1, 0, 0, 1, ok=1, busy=0.1), told.ChunkDone(1.0, 0, 1, 1, ok=1, busy=0.1)])
     assert found["other"].seconds == pytest.approx(0.8)
     assert "handing over results" in found["other"].text
+
+
+def test_what_the_caller_works_while_workers_start_hides_their_start():
+    events = [
+        told.RunStarted(0.0, 20, "f"),
+        told.WorkerStarted(0.4, 1, 7, "spawn", 0.4),
+        told.WorkerStarted(0.4, 2, 8, "spawn", 0.4),
+        told.ChunkDone(0.3, 0, 0, 3, ok=3, busy=0.3, cpu=0.3),
+        told.ChunkDone(1.0, 1, 3, 9, ok=9, busy=0.6, cpu=0.6),
+        told.ChunkDone(1.0, 2, 12, 8, ok=8, busy=0.6, cpu=0.6),
+        told.RunEnded(1.0, "done"),
+    ]
+    assert losses(events)["start"].seconds == pytest.approx(0.5)
+    assert losses([event for event in events if event.at != 0.3])["start"].seconds == pytest.approx(0.8)

@@ -71,10 +71,15 @@ def level(name, **numbers):
     return {"level": name, "where": "~/.cache", "spent_s": 0.1, "saved_s": 2.0} | zero | numbers
 
 
+def bundle(*names):
+    return {"digest": "ab12", "names": names, "bytes": 180_000_000, "transfers": 3, "attached": 2}
+
+
 @pytest.fixture
 def page():
     cache = [level("memory", lookups=10, hits=7), level("disk")]
-    report = report_of(rich_run(), cache=cache, warnings=["slow disk"], options={"retries": 1, "backend": "auto"})
+    facts = {"warnings": ["UserWarning: slow disk"], "bundles": [bundle("panel", "weights")]}
+    report = report_of(rich_run(), cache=cache, options={"retries": 1, "backend": "auto"}, **facts)
     return Page(report.to_html())
 
 
@@ -85,10 +90,23 @@ def test_sections_come_in_order(page):
         "Timeline",
         "Cost of items",
         "Items without a result",
+        "What workers warned of",
+        "Shared data",
         "Cache",
         "Memory",
         "Surroundings",
     ]
+
+
+def test_bundles_and_warnings_are_told(page):
+    assert "panel, weights 180 MB 3 2 ab12" in page.text
+    assert "UserWarning: slow disk" in page.text
+
+
+def test_of_a_bundle_with_many_entries_the_first_twenty_are_named():
+    text = Page(report_of(rich_run(), bundles=[bundle(*(f"n{i}" for i in range(30)))]).to_html()).text
+    assert "n18, n19 180 MB" in text
+    assert "The first 20 entries of each are named." in text
 
 
 def test_the_page_is_well_formed_and_accessible(page):

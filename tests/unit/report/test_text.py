@@ -34,10 +34,20 @@ def test_a_single_failure_is_said_alone():
     assert as_text(report_of(events)).endswith("item 2: WorkerLostError: killed by SIGKILL\n")
 
 
+def test_bundles_and_warnings_are_said_last():
+    bundle = {"digest": "ab", "names": list("abcdefg"), "bytes": 2_000, "transfers": 1, "attached": 2}
+    text = as_text(report_of(serial_run(), bundles=[bundle], warnings=["UserWarning: slow disk"]))
+    shared, warned = text.split("\n\n")[-2:]
+    assert shared == "bundle of a, b, c, d, e, … (2.0 kB): 2 workers had it, sent 1 time"
+    assert warned == "warning: UserWarning: slow disk\n"
+
+
 def test_two_runs_stand_side_by_side_with_ratios():
     text = compare(report_of(serial_run(items=8, each=0.2)), report_of(fanned_out("score")))
     rows = {line[:24].strip(): line[24:].split() for line in text.splitlines()[1:]}
-    assert text.splitlines()[0].split() == ["score", "score", "ratio"]
+    assert text.splitlines()[0].split() == ["2026-01-02T03:04:05", "2026-01-02T03:04:05", "ratio"], (
+        "equal labels say nothing"
+    )
     assert rows["wall time"] == ["1.6", "s", "1.2", "s", "0.76x"]
     assert rows["speed-up (estimated)"] == ["1.00x", "1.39x"]
     assert rows["decision"] == ["serial.asked", "fan-out"]

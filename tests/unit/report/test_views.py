@@ -117,3 +117,14 @@ def test_the_largest_number_alive_together_is_the_number_of_workers():
     assert report_of(one_after_another).workers == 1
     assert report_of([*worker(1, 0.0, 1.5), *worker(2, 1.0, 2.0), *worker(3, 1.6, 3.0)]).workers == 2
     assert report_of([]).workers == 1
+
+
+def test_a_report_can_be_told_under_another_label_and_reason(report):
+    told_so = report.told_as(label="ci", reason="Ran in this process: small work.")
+    assert (told_so.run.label, told_so.reason, told_so.decision) == (
+        "ci",
+        "Ran in this process: small work.",
+        report.decision,
+    )
+    assert told_so.plan.decisions[0].code == "serial.too-small"
+    assert report.told_as() == report

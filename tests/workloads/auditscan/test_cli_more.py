@@ -72,7 +72,7 @@ class TestReports:
         told = json.loads(capsys.readouterr().out)
         assert (told["exit_code"], told["problems"][0]["message"]) == (
             2,
-            "fanwise scan: no such file or directory: gone",
+            "fanwise scan: cannot read gone: no such file.",
         )
 
 

@@ -105,7 +105,7 @@ class TestScan:
         assert fanwise(*SCAN, "--format", "jsonl", "--only", "s*").code == 0
         assert len(Path("out/results.jsonl").read_text().splitlines()) == 2
         ended = fanwise(*SCAN, "--only", "x*", "--force")
-        assert (ended.code, ended.err) == (2, "fanwise scan: no rule is called 'x*'\n")
+        assert (ended.code, ended.err) == (2, "fanwise scan: no rule is called 'x*'.\n")
 
     def test_unmet_expectations_are_told(self, fanwise: Fanwise, place: Path) -> None:
         Path("rules.yaml").write_text("root: {regex: PermitRootLogin yes, expect: none}")
@@ -117,7 +117,7 @@ class TestScan:
         Path("rules.yaml").write_text(RULES + "x: {regex: abc, colour: red}\n")
         assert "rules.yaml:3: rule 'x': 'colour': unknown key" in fanwise(*SCAN).err
         ended = fanwise(*SCAN, "--strict", "--force")
-        assert (ended.code, ended.err) == (2, "fanwise scan: rules.yaml:3: rule 'x': 'colour': unknown key\n")
+        assert (ended.code, ended.err) == (2, "fanwise scan: rules.yaml:3: rule 'x': 'colour': unknown key.\n")
 
     def test_texts_that_are_no_audit_reports_are_counted_and_the_option_that_takes_them_is_named(
         self, fanwise: Fanwise, place: Path
@@ -261,7 +261,7 @@ class TestExitCodes:
         Path("out").mkdir()
         os.symlink("/dev/full", "out/.Linux.xlsx.writing")
         ended = fanwise(*SCAN)
-        assert (ended.code, ended.err) == (2, "fanwise scan: cannot write out/Linux.xlsx: no space left on device\n")
+        assert (ended.code, ended.err) == (2, "fanwise scan: cannot write out/Linux.xlsx: no space left on device.\n")
         assert os.listdir("out") == [".fanwise-scan"]
         assert fanwise(*SCAN, "--resume", "--json").json["resumed"] == 2
 
@@ -270,7 +270,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (("scan", "gone", *SCAN[2:]), "fanwise scan: no such file or directory: gone"),
+            (("scan", "gone", *SCAN[2:]), "fanwise scan: cannot read gone: no such file."),
             (("scan", *SCAN[2:]), "fanwise scan: no PATH; give audit files, or folders of them."),
             (("scan", "audit", "--out", "o"), "fanwise scan: no --rules; give a rule file, or a folder of them."),
             (("scan", "audit", "--rules", "rules.yaml"), "fanwise scan: no --out; give a folder for the results."),

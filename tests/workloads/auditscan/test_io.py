@@ -56,7 +56,7 @@ class TestFindingFiles:
         assert shown(tmp_path / "named") == ["a.txt"]
 
     def test_a_missing_path_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=f"^no such file or directory: {tmp_path}/gone$"):
+        with pytest.raises(InputError, match=f"^cannot read {tmp_path}/gone: no such file$"):
             io.find_sources([tmp_path / "gone"])
 
     def test_a_folder_without_a_match_is_an_error(self, tmp_path: Path) -> None:

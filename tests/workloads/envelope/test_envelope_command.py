@@ -280,7 +280,7 @@ class TestEndings:
             (["grid.csv"], "give --crop NAME (repeatable) or --all"),
             (["grid.csv", "--all", "--crop", "rice"], "one of them"),
             (["--all"], "no input"),
-            (["none.csv", "--all"], "none.csv: no such file"),
+            (["none.csv", "--all"], "cannot read none.csv: no such file."),
             (["grid.csv", "--crop", "wheet"], "did you mean wheat"),
             (["grid.csv", "--all", "--country", "Utopi"], "did you mean Utopia"),
             (["grid.csv", "--all", "--tiers", "best"], "expected comprehensive, commercial or NAME:LO-HI"),

@@ -76,7 +76,7 @@ class TestShow:
         ("words", "message"),
         [
             (["nowhere"], "nowhere"),
-            (["nowhere.csv"], "no such file"),
+            (["nowhere.csv"], "cannot read nowhere.csv: no such file."),
             (["grid.csv", "--crop", "wheet"], "did you mean wheat"),
             (["grid.csv", "--country", "Utopi"], "did you mean Utopia"),
             (["grid.csv", "--sort", "width"], "a grid has no widths"),

@@ -264,7 +264,7 @@ class TestPlan:
             result = sweep(small, workers=workers, progress="none")
             assert result.statistics["workers"] <= 1
             assert result.report is not None
-            assert result.report.reason == "Ran in this process: about 0.0 s of work; workers pay from 6 s on."
+            assert result.report.reason == "Ran in this process: hardly any work; workers pay from 6 s on."
             assert json.loads(result.report.to_json())["plan"]["decisions"][0]["code"] == "serial.too-small"
 
     def test_one_worker_asked_for_is_the_reason(self, small: Grid) -> None:

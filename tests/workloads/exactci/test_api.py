@@ -212,3 +212,13 @@ def test_rows_can_be_taken_from_the_end_and_run_out() -> None:
 def test_the_question_may_be_asked_with_numpy_scalars() -> None:
     assert interval(np.int64(4), np.int32(119), 11.0, 128, alpha=np.float64(0.05)) == interval(4, 119, 11, 128)
     assert type(interval(4, 119, 11, 128, alpha=np.float32(0.5)).alpha) is float
+
+
+def test_small_work_says_that_it_is_small_and_asked_for_work_that_it_was_asked_for() -> None:
+    tables = [[4, 119, 11, 128], [6, 300, 29, 274]]
+    small = intervals(tables, progress="none").report
+    asked = intervals(tables, progress="none", workers=1).report
+    assert small is not None
+    assert asked is not None
+    assert small.reason.startswith("Ran in this process: less than 0.25 s of work was expected")
+    assert asked.reason == "Ran in this process because workers=1."

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from fanwise.backends.process._attached import forget_attachment
     from fanwise.backends.process._method import choose as start_method
     from fanwise.backends.process._method import server_running
-    from fanwise.backends.process._pickling import register_attachment, register_resolver
+    from fanwise.backends.process._pickling import is_below, register_attachment, register_resolver
     from fanwise.backends.process._pool import ProcessBackend, start_server
 
 __all__ = [
     "ProcessBackend",
     "forget_attachment",
+    "is_below",
     "register_attachment",
     "register_resolver",
     "server_running",
@@ -30,6 +31,7 @@ __all__ = [
 _HOME = {
     "ProcessBackend": ("_pool", "ProcessBackend"),
     "forget_attachment": ("_attached", "forget_attachment"),
+    "is_below": ("_pickling", "is_below"),
     "register_attachment": ("_pickling", "register_attachment"),
     "register_resolver": ("_pickling", "register_resolver"),
     "server_running": ("_method", "server_running"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fanwise.backends.process._messages import ID_BYTES, encode_attachments
@@ -13,7 +14,16 @@ from fanwise.backends.process._pickling import detach
 from fanwise.backends.process._wire import Channel, Frame, Kind
 from fanwise.typing import Attachment
 
-__all__ = ["FUNCTIONS_TOO", "Attached", "Teller", "announce", "detach_all", "forget_attachment", "send_attachments"]
+__all__ = [
+    "FUNCTIONS_TOO",
+    "Attached",
+    "Carried",
+    "Teller",
+    "announce",
+    "detach_all",
+    "forget_attachment",
+    "send_attachments",
+]
 
 FUNCTIONS_TOO = 1
 """Flag of a frame of ids to forget: the functions sent so far go as well, for they may hold what is to be let go."""
@@ -52,6 +62,15 @@ def forget_attachment(id: bytes) -> None:
             found.tell()
 
 
+@dataclass(slots=True)
+class Carried:
+    """An attachment that messages of one run mentioned: how often it was sent, and which workers had it."""
+
+    attachment: Attachment
+    sent: int = 0
+    workers: set[int] = field(default_factory=set)
+
+
 class Attached:
     """The attachments that one worker has."""
 
@@ -63,12 +82,13 @@ class Attached:
     def __repr__(self) -> str:
         return f"<Attached {len(self._ids)}, {len(self._closed)} of them closed>"
 
-    def send(self, channel: Channel, attachments: Sequence[Attachment]) -> None:
-        """Hand over what the worker does not have."""
+    def send(self, channel: Channel, attachments: Sequence[Attachment]) -> Collection[bytes]:
+        """Hand over what the worker does not have; the answer is the ids of that."""
         new = {a.id: a for a in attachments if a.id not in self._ids}
         if new:
             send_attachments(channel, list(new.values()))
             self._ids.update(new)
+        return new.keys()
 
     def forget_all(self) -> None:
         """The worker may have missed some: each is sent again when it is mentioned again."""

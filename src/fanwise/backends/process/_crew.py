@@ -47,7 +47,7 @@ from fanwise.records.scheduling import (
     WorkerReady,
     WorkerRetired,
 )
-from fanwise.typing import Clock, Work
+from fanwise.typing import Attachment, Clock, Work
 
 __all__ = ["ProcessCrew"]
 
@@ -210,6 +210,10 @@ class ProcessCrew:
     def sizes(self) -> Mapping[int, int]:
         """Resident bytes of each live worker."""
         return {number: link.rss() for number, link in self._links.items() if link.is_ready}
+
+    def carried(self) -> Sequence[tuple[Attachment, int, int]]:
+        """What messages mentioned: the attachment, how often it was sent, how many workers had it."""
+        return [(each.attachment, each.sent, len(each.workers)) for each in self._dispatcher.carried.values()]
 
     def wait(self, timeout: float | None) -> list[Event]:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""

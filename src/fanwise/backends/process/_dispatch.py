@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from fanwise.backends.process._attached import Carried
 from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._link import InFlight, Link
 from fanwise.backends.process._messages import BARE_BELOW, BARE_CHUNK, SECTIONS, encode_chunk
@@ -14,7 +15,7 @@ from fanwise.backends.process._pickling import Packed, dumps, is_plain
 from fanwise.backends.process._wire import Kind
 from fanwise.errors import NotPicklableError
 from fanwise.records.scheduling import Chunk
-from fanwise.typing import Work
+from fanwise.typing import Attachment, Work
 
 __all__ = ["Dispatcher"]
 
@@ -43,6 +44,7 @@ class Dispatcher:
         self.parcel = parcel  # None: only workers that inherit the function are used
         self._work = work
         self._snapshot = snapshot
+        self.carried: dict[bytes, Carried] = {}
 
     def send(self, link: Link, chunk: Chunk) -> Sequence[tuple[int, NotPicklableError]]:
         """Send a chunk; return the items left out, each with the reason."""
@@ -78,16 +80,24 @@ class Dispatcher:
             payload = BARE_CHUNK.pack(self.number, chunk.attempt, *load.ranges[0]) + bare
             link.channel.post(Kind.CHUNK, payload, chunk.id)
             return
-        link.attach([attachment for packed in load.packs for attachment in packed.attachments])
+        self._attach(link, [attachment for packed in load.packs for attachment in packed.attachments])
         parts = encode_chunk(self.number, chunk.attempt, load.ranges, load.packs)
         send = link.channel.send_inline if inline else link.channel.send
         send(Kind.CHUNK, parts, chunk=chunk.id, flags=SECTIONS)
+
+    def _attach(self, link: Link, attachments: Sequence[Attachment]) -> None:
+        """Hand over what the next message mentions, and remember who has it."""
+        new = link.attach(attachments)
+        for attachment in {each.id: each for each in attachments}.values():
+            carried = self.carried.setdefault(attachment.id, Carried(attachment))
+            carried.workers.add(link.number)
+            carried.sent += attachment.id in new and attachment.fd >= 0
 
     def introduce_again(self, link: Link, parcel: Parcel | None = None, *, inline: bool = False) -> None:
         """Send the function once more: in another form, or without a descriptor."""
         self.parcel = parcel or self.parcel
         if self.parcel is not None:
-            link.attach(self.parcel.packed.attachments)
+            self._attach(link, self.parcel.packed.attachments)
             parts = self.parcel.parts(self._snapshot())
             send = link.channel.send_inline if inline else link.channel.send
             send(Kind.FUNCTION, parts, chunk=self.number)
@@ -101,7 +111,7 @@ class Dispatcher:
         state = self._snapshot()
         if self.number in link.known and state == link.state:
             return
-        link.attach(self.parcel.packed.attachments)
+        self._attach(link, self.parcel.packed.attachments)
         parts = self.parcel.parts(b"" if state == link.state else state)
         link.channel.send(Kind.FUNCTION, parts, chunk=self.number)
         if self.number in link.known:

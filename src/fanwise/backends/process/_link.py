@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from fanwise.backends.process._attached import FUNCTIONS_TOO, Attached
@@ -116,9 +116,9 @@ class Link:
     def _is_open(self, index: int) -> bool:
         return any(f.reached <= index < f.chunk.first + f.chunk.count for f in self.in_flight.values())
 
-    def attach(self, attachments: Sequence[Attachment]) -> None:
-        """Hand over what the next message mentions and the worker does not have."""
-        self.attached.send(self.channel, attachments)
+    def attach(self, attachments: Sequence[Attachment]) -> Collection[bytes]:
+        """Hand over what the next message mentions and the worker does not have; the answer is the ids of that."""
+        return self.attached.send(self.channel, attachments)
 
     def tell(self) -> None:
         """Have the worker let go of what owners have closed, and of functions that may hold it."""

@@ -27,6 +27,7 @@ __all__ = [
     "detach",
     "dumps",
     "dumps_by_value",
+    "is_below",
     "is_plain",
     "loads",
     "pack_results",
@@ -198,6 +199,43 @@ def dumps_by_value(obj: Any) -> Packed:
         raise NotPicklableError(f"{type(error).__name__}: {error}") from error
     packed.data = file.getvalue()
     return packed
+
+
+class _Scale(io.BytesIO):
+    """A file that holds so many bytes, those of buffers included."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def write(self, data: Any) -> int:
+        self._weigh(memoryview(data).nbytes)
+        return super().write(data)
+
+    def keep(self, buffer: pickle.PickleBuffer) -> bool:
+        """Buffer callback: count it, leave it where it is."""
+        self._weigh(buffer.raw().nbytes)
+        return False
+
+    def _weigh(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise OverflowError("more than is allowed")
+
+
+def is_below(obj: Any, most: int) -> bool:
+    """Whether what would travel of an object is at most so many bytes; looking ends where it is more."""
+    for by_value in (False, True):
+        scale = _Scale(most)
+        with suppress(Exception):  # whatever a reducer raises, the second way is tried
+            pickler = (_by_value() if by_value else _Plain)(scale, 5, buffer_callback=scale.keep)
+            pickler.packed = Packed()
+            pickler.dump(obj)
+            if by_value or b"__main__" not in scale.getvalue():
+                return True
+        if scale.left < 0:
+            return False
+    return False
 
 
 class _ByValue:

@@ -216,7 +216,7 @@ def find_sources(paths: Sequence[str | os.PathLike[str]], glob: str = "*.txt") -
         elif os.path.lexists(path):
             inside = [_source(path, os.path.basename(path), named=True)]
         else:
-            raise InputError(f"no such file or directory: {path}")
+            raise InputError(f"cannot read {path}: no such file")
         for source in inside:
             found.setdefault(os.path.realpath(source.path), source)
     return list(found.values())

@@ -220,15 +220,9 @@ def pays(seconds: float, options: Mapping[str, Any]) -> bool:
 
 
 def _small(report: RunReport, cost_s: float) -> RunReport:
-    """A report that gives the reason of `pays`, once somebody reads it, in place of the one worker it was run with."""
-
-    def told() -> RunReport:
-        first, *others = report.plan.decisions
-        text = f"Ran in this process: about {cost_s:.1f} s of work; workers pay from {PAYS_S:g} s on."
-        decision = replace(first, code="serial.too-small", text=text)
-        return replace(report, plan=replace(report.plan, decisions=(decision, *others)))
-
-    return type(report).when_read(told)
+    """A report that gives the reason of `pays` in place of the one worker it was run with."""
+    work = f"about {cost_s:.1f} s of work" if cost_s >= 0.05 else "hardly any work"
+    return report.told_as(reason=f"Ran in this process: {work}; workers pay from {PAYS_S:g} s on.")
 
 
 def _many(workers: Any) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import fanwise
 from fanwise.errors import InputError, UsageError
 from fanwise.workloads.exactci._answers import Part, gather
-from fanwise.workloads.exactci._chunks import CHUNK_S, cut, pays, total_s
+from fanwise.workloads.exactci._chunks import CHUNK_S, PAYS_S, cut, pays, total_s
 from fanwise.workloads.exactci._counts import CELLS, EXPECTED, count_of, read_counts
 from fanwise.workloads.exactci._coverage import (
     LENGTHS,
@@ -141,7 +141,7 @@ def study(tables: NDArray[np.int64], methods: Sequence[str], question: Question,
     **run
         Options of `fanwise.run`.
     """
-    work = _work(tables, methods, run)
+    work, small = _work(tables, methods, run)
     try:
         done = fanwise.run(functools.partial(solve_chunk, question=question), [*work], **run)
     except fanwise.RunInterrupted as error:
@@ -149,7 +149,7 @@ def study(tables: NDArray[np.int64], methods: Sequence[str], question: Question,
         raise
     outcomes = {outcome.index: outcome for outcome in done.outcomes}
     parts = [Part(*where, **_result(outcomes.get(i))) for where, i in zip(work.ranges, work.places, strict=True)]
-    return Study(parts, done.report)
+    return Study(parts, _told(done.report, small=small))
 
 
 def spilled_study(
@@ -168,7 +168,7 @@ def spilled_study(
     **run
         Other options of `fanwise.stream`.
     """
-    work = _work(tables, methods, run)
+    work, small = _work(tables, methods, run)
     origins = Origins(progress)
     found: dict[int, dict[str, Any]] = {}
     task = functools.partial(solve_chunk, question=question)
@@ -187,16 +187,23 @@ def spilled_study(
         Part(*where, **found.get(i, _result(None)), origin=origins.of(i))
         for where, i in zip(work.ranges, work.places, strict=True)
     ]
-    return Study(parts, stream.report)
+    return Study(parts, stream.report and _told(stream.report, small=small))
 
 
-def _work(tables: Rows, methods: Sequence[str], run: dict[str, Any]) -> Work:
-    """Cut the work, load the kernels, and stay in this process if workers cannot pay."""
+def _work(tables: Rows, methods: Sequence[str], run: dict[str, Any]) -> tuple[Work, bool]:
+    """Cut the work, load the kernels, and stay in this process if workers cannot pay: the second answer."""
     for method in methods:
         ready(method)
     if not pays(total_s(tables, methods), run):
         run["workers"] = 1
-    return Work.of(tables, methods)
+        return Work.of(tables, methods), True
+    return Work.of(tables, methods), False
+
+
+def _told(report: RunReport, *, small: bool) -> RunReport:
+    """The report of a run; where workers could not pay, that is why it stayed here, and not that one was asked for."""
+    reason = f"Ran in this process: less than {PAYS_S:g} s of work was expected, and workers pay from there on."
+    return report.told_as(reason=reason) if small else report
 
 
 def _indexes(run: fanwise.Run | None) -> set[int]:
@@ -405,7 +412,8 @@ def coverage(
     first = study(tables, methods, question, resume=f"{resume}.tables" if resume else None, on_error="raise", **run)
     blocks = blocks_of(grid, methods, CHUNK_S)
     ready_to_tally()
-    if not pays(CHUNK_S * len(blocks), run):
+    small = not pays(CHUNK_S * len(blocks), run)
+    if small:
         run["workers"] = 1
     with fanwise.freeze(_ends(first, methods, (grid.n1 + 1, grid.n2 + 1)), name="ends") as ends:
         done = fanwise.run(functools.partial(tally_block, ends), blocks, resume=resume, on_error="raise", **run)
@@ -422,7 +430,7 @@ def coverage(
         p1=grid.p1,
         p2=grid.p2,
         odds_ratio=grid.odds_ratio,
-        report=_longer(first.report, done.report),
+        report=_longer(first.report, _told(done.report, small=small)),
         **columns,
     )
 
