@@ -173,6 +173,15 @@ class TestWarmWorkers:
         assert len(seen) <= 2
         assert os.getpid() not in seen
 
+    @pytest.mark.parametrize("backend", ["process", "thread"])
+    @pytest.mark.parametrize("workers", [1, 5])
+    def test_a_run_has_as_many_workers_as_the_executor(self, workers: int, backend: str) -> None:
+        with fanwise.Executor(workers, backend=backend) as executor:
+            run = fanwise.run(abs, range(5), executor=executor, chunk_size=1)
+        assert run.values() == [0, 1, 2, 3, 4]
+        assert [d.facts["workers"] for d in run.report.plan.decisions if d.code.endswith(".asked")] == [workers]
+        assert len({outcome.worker for outcome in run.outcomes}) <= workers
+
     def test_a_dead_worker_costs_its_own_future(self, processes: fanwise.Executor) -> None:
         before = processes.submit(abs, -1)
         dead = processes.submit(kill_itself)

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import threading
 import traceback
 import urllib.error
@@ -368,6 +369,13 @@ class Sneaky:
         return divmod, (1, 0)
 
 
+class Leaving:
+    """Whoever reads its pickle leaves."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.exit, (3,)
+
+
 class TestResultsThatCannotBeSent:
     @pytest.mark.parametrize(
         ("make", "says"),
@@ -386,6 +394,24 @@ class TestResultsThatCannotBeSent:
         assert type(bad) is NotPicklableError
         assert re.search(says, str(bad)), str(bad)
         assert sum(outcome.ok for outcome in run.outcomes) == 11
+
+    @pytest.mark.parametrize("chunk_size", [1, 3])
+    def test_a_result_that_leaves_when_it_is_read_does_not_end_the_caller(self, chunk_size: int) -> None:
+        with fanwise.Executor(1, mp_context="fork", backend="process") as executor:
+            run = fanwise.run(lambda _: Leaving(), range(3), executor=executor, chunk_size=chunk_size)
+        assert [type(outcome.error) for outcome in run.outcomes] == [NotPicklableError] * 3
+        assert isinstance(run.outcomes[0].error.__cause__, SystemExit)
+
+    @pytest.mark.parametrize("chunk_size", [1, 3])
+    def test_results_that_cannot_be_read_cost_no_worker(self, chunk_size: int) -> None:
+        with fanwise.Executor(1, mp_context="fork", backend="process") as executor:
+            run = fanwise.run(lambda _: Sneaky(), range(5), executor=executor, chunk_size=chunk_size)
+            future = executor.submit(Sneaky)
+            assert isinstance(future.exception(), NotPicklableError)
+            assert executor.submit(abs, -1).result() == 1
+        assert [type(outcome.error) for outcome in run.outcomes] == [NotPicklableError] * 5
+        assert isinstance(run.outcomes[0].error.__cause__, ZeroDivisionError)
+        assert len({outcome.worker for outcome in run.outcomes}) == 1
 
     def test_they_are_not_tried_again(self) -> None:
         with fanwise.Executor(1, mp_context="fork", backend="process") as executor:

@@ -110,13 +110,18 @@ class Call:
         self._conclude()
 
     def flow(self) -> Generator[Any, None, None]:
-        """Yield values (or outcomes) as they become final, and raise at the end what the loop would have raised."""
+        """Yield values (or outcomes) as they become final, and raise at the end what the loop would have raised.
+
+        What is yielded first is nothing: from then on it can be closed, and lets go of what it holds.
+        """
         try:
+            yield
             for _ in self._stages():
                 yield from self._fresh()
             yield from self._fresh()
         finally:
             self._ending = self._ending or Ending("closed")
+            self._let_go()
             self._report()
         self._conclude()
 
@@ -145,8 +150,11 @@ class Call:
         try:
             yield from self._run_stages()
         finally:
-            if self._journal is not None:
-                self._journal.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
 
     def _run_stages(self) -> Iterator[None]:
         """Items here, and then what is left of them in workers; or all of them in workers."""

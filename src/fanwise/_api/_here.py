@@ -45,7 +45,9 @@ class HereStage:
         options = scene.options
         self.ending: Ending | None = None
         self.fan_out: FanOut | None = None
-        self.loop = LocalLoop(fn, scene.source, SecondChances(options.retry, scene.clock), raises=options.raises)
+        chances = SecondChances(options.retry, scene.clock)
+        in_turn = scene.streaming and scene.ordered
+        self.loop = LocalLoop(fn, scene.source, chances, raises=options.raises, in_turn=in_turn)
         self._scene = scene
         self._advice = advice
         pace = EvenPace() if advice is None else advice.pace

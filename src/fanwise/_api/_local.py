@@ -77,11 +77,19 @@ class LocalLoop:
     """Runs the items of a source one after the other, a block at each `advance`.
 
     Results gather in ``values``, of which the first belongs to item ``first``; a failure closes that list.
-    ``failure`` is what ended a run that raises, ``source_error`` what the input raised.
+    ``failure`` is what ended a run that raises, ``source_error`` what the input raised. With ``in_turn`` an item is
+    settled before the next one begins: whoever takes results in order would get no later one before it.
     """
 
     def __init__(
-        self, fn: Fn, source: Source, chances: SecondChances, *, raises: bool, interrupted: Callable[[], bool] = bool
+        self,
+        fn: Fn,
+        source: Source,
+        chances: SecondChances,
+        *,
+        raises: bool,
+        in_turn: bool = False,
+        interrupted: Callable[[], bool] = bool,
     ) -> None:
         self.first = 0
         self.values: list[Any] = []
@@ -92,6 +100,7 @@ class LocalLoop:
         self._fn = fn
         self._source = source
         self._raises = raises
+        self._in_turn = in_turn
         self._interrupted = interrupted
         self.busy_s = 0.0
         self._last_s = 0.0
@@ -138,7 +147,7 @@ class LocalLoop:
             pace.record(got + 1, wall, cpu)
             self._fail(StopIteration() if error is None else error, wall / (got + 1))
         if self.chances:
-            self._try_again(wait=self.ended)
+            self._try_again(wait=self.ended or self._in_turn)
         return not self.ended
 
     def _fail(self, error: BaseException, seconds: float) -> None:

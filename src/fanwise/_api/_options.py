@@ -94,6 +94,7 @@ def read_options(**given: Any) -> Options:
     timeout = _seconds("timeout", given["timeout"])
     if executor is not None:
         _agree(executor, workers, backend)
+        workers = workers or executor.wanted  # of `Executor(8)` as many as of `workers=8`
     place = backend if executor is None else executor.backend
     if timeout is not None and place in ("thread", "serial"):
         raise UsageValueError(f'timeout needs backend="process": a thread cannot be killed (backend is {place!r})')

@@ -23,6 +23,7 @@ class Stream(Iterator[Any]):
     def __init__(self, call: Call) -> None:
         self._call = call
         self._flow = call.flow()
+        next(self._flow)
 
     def __next__(self) -> Any:
         return next(self._flow)

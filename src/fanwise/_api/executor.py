@@ -112,7 +112,7 @@ class Executor(StandardExecutor):
         if self.backend not in LOCAL_BACKENDS and (initializer is not None or max_tasks_per_child is not None):
             what = "max_tasks_per_child" if initializer is None else "initializer"
             raise UsageValueError(f"{what} needs worker processes of this host (backend is {backend!r})")
-        self._wanted = wanted
+        self.wanted = wanted
         self.interrupts = interrupts or InterruptPolicy()
         self.isolate = isolate
         self.asked_method = _start_method(mp_context)
@@ -199,7 +199,7 @@ class Executor(StandardExecutor):
         if self.backend not in LOCAL_BACKENDS:
             from fanwise.backends._clusters import cluster
 
-            return cluster(self.backend, workers=self._wanted)
+            return cluster(self.backend, workers=self.wanted)
         from fanwise.backends.process import ProcessBackend
 
         return ProcessBackend(method=self.asked_method, keep_warm=True, max_workers=self.workers, **self._recipe)

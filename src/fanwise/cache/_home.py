@@ -11,21 +11,12 @@ from contextlib import closing
 from fanwise.cache._directory import Directory, is_unwritable, of_other_kind
 from fanwise.cache._hashing import FOLDER
 
-__all__ = ["SCHEMA", "Home", "default_path", "is_network", "is_present", "present_backend"]
+__all__ = ["SCHEMA", "Home", "is_network", "is_present", "present_backend"]
 
 SCHEMA = 1
 _OLD_S = 30 * 86400.0
 _SCHEMA_FOLDER = re.compile(r"v(\d+)(-blake2b)?")
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|lustre|gpfs|beegfs|glusterfs|virtiofs|fuse(\..*)?")
-
-
-def default_path() -> str:
-    """``$FANWISE_CACHE_DIR``, else the user's cache directory of the XDG specification."""
-    named = os.environ.get("FANWISE_CACHE_DIR")
-    if named:
-        return named
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "fanwise")
 
 
 class Home:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fanwise._folders import cache_folder
 from fanwise.cache._codecs import Codec
-from fanwise.cache._home import default_path
 from fanwise.cache._sizes import parse_size
 from fanwise.errors import UsageTypeError, UsageValueError
 from fanwise.typing import Clock, SharedLevel
@@ -66,7 +66,7 @@ def settings(
         _one_of("FANWISE_CACHE_BACKEND", named, _BACKENDS)
         backend = named
     _one_of("backend", backend, _BACKENDS)
-    label = default_path() if path is None else os.fspath(path)
+    label = cache_folder() if path is None else os.fspath(path)
     return Settings(
         path=os.path.abspath(label),
         label=label,

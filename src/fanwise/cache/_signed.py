@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from hashlib import blake2b, sha256
 from typing import Any
 
+from fanwise._folders import user_folder
 from fanwise.cache._hashing import Buffer
 from fanwise.cache._keys import u64
 from fanwise.errors import CacheError, UsageError
@@ -72,8 +73,7 @@ def load(content: Buffer) -> Any:
 
 def secret_path() -> str:
     """Where the secret of this user is kept."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(home, "fanwise", "cache.key")
+    return os.path.join(user_folder("XDG_CONFIG_HOME", ".config"), "fanwise", "cache.key")
 
 
 def local_secret(*, make: bool) -> bytes | None:

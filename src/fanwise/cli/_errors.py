@@ -129,6 +129,10 @@ def ending(error: BaseException, command: str, arguments: Sequence[str]) -> Endi
         return Ending(Exit.INTERRUPTED, _interrupted(error, arguments))
     if isinstance(error, (UsageError, InputError, CacheError, BundleError, BackendError, NotPicklableError)):
         return Ending(Exit.USAGE, f"{command}: {as_sentence(str(error))}")
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+        return Ending(
+            Exit.USAGE, f"{command}: out of memory; try fewer workers (-p 1), a smaller input, or more memory."
+        )
     if isinstance(error, OSError) and (
         error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     ):
@@ -223,6 +227,6 @@ def _crash_file(error: BaseException, arguments: Sequence[str]) -> str:
     text += "".join(traceback.format_exception(error))
     where = "." if os.access(".", os.W_OK) else tempfile.gettempdir()
     handle, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=where)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
         file.write(text)
     return os.path.relpath(name) if where == "." else name

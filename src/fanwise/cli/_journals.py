@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from fanwise.errors import UsageError
 if TYPE_CHECKING:
     from fanwise.cli._options import RunOptions
 
-__all__ = ["Journal", "journal_of"]
+__all__ = ["Journal", "journal_of", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +93,14 @@ def journal_of(cache_dir: Path, command: str, anchor: Path) -> Journal:
     """The journal of ``command`` for the output (or input) ``anchor``, found by its resolved path."""
     key = hashlib.blake2b(os.fsencode(anchor.resolve()), digest_size=16).hexdigest()
     return Journal(cache_dir / "journals" / f"{command}-{key}.journal")
+
+
+@contextlib.contextmanager
+def kept(journal: Journal | None, count: int, what: str) -> Iterator[None]:
+    """Say, if this is interrupted, that all is computed and only to be written."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if journal is not None:
+            error.args = (f"{count:,} of {count:,} {what} are kept.",)
+        raise

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from fanwise._folders import cache_folder
 from fanwise.cli._errors import JSON
 from fanwise.cli._streams import tell
+from fanwise.errors import CacheError
 
 if TYPE_CHECKING:
     from fanwise import Cache
@@ -55,13 +57,20 @@ class RunOptions:
             tell(text)
 
     def cache(self) -> Cache | None:
-        """The cache of this command, closed with it; None with ``--no-cache``."""
+        """The cache of this command, closed with it; None with ``--no-cache``, or where the user's own cannot be."""
         if self.no_cache:
             return None
         from fanwise import Cache
 
-        cache = Cache(self.cache_dir, memory=0)
-        click.get_current_context().call_on_close(cache.close)
+        context = click.get_current_context()
+        try:
+            cache = Cache(self.cache_dir, memory=0)
+        except CacheError as error:
+            if context.get_parameter_source("cache_dir") is ParameterSource.COMMANDLINE:
+                raise
+            self.note(f"fanwise: no cache: {error}.")
+            return None
+        context.call_on_close(cache.close)
         return cache
 
     def bar(self, label: str, parts: int = 1) -> Progress:
@@ -90,15 +99,8 @@ def remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
 
 
 def default_cache_dir() -> Path:
-    """``$FANWISE_CACHE_DIR``, else ``$XDG_CACHE_HOME/fanwise``, else ``~/.cache/fanwise``."""
-    named = os.environ.get("FANWISE_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME")
-    if named:
-        return Path(named)
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "fanwise"
-    except RuntimeError:  # a user without a name, as containers have
-        return Path(tempfile.gettempdir()) / f"fanwise-{os.getuid()}"
+    """Where the cache is unless an option says so."""
+    return Path(cache_folder())
 
 
 DISPLAYS = ["auto", "rich", "plain", "none"]

@@ -90,9 +90,9 @@ def workers_started(report: RunReport | None) -> int:
     return sum(lane["lane"] > 0 for lane in lanes)
 
 
-def print_json(summary: Summary) -> None:
-    """Print the object on stdout, in ASCII where stdout has not all its letters."""
-    text = summary.as_json()
+def print_json(summary: Summary | Mapping[str, Any]) -> None:
+    """Print an object on stdout, in ASCII where stdout has not all its letters."""
+    text = summary.as_json() if isinstance(summary, Summary) else json.dumps(finite(summary), ensure_ascii=False)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

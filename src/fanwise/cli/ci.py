@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import click
 from fanwise import __version__
 from fanwise.cli._ci_table import print_table
 from fanwise.cli._errors import Exit
-from fanwise.cli._journals import Journal, journal_of
+from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_input, check_new, check_reports, stdout_bytes, terminable, write_reports
 from fanwise.cli._streams import tell
@@ -74,8 +74,8 @@ SHOWN = 5  # bad rows that are named on stderr
 def ci(options: RunOptions, **own: Any) -> int:
     """Compute exact confidence intervals for the odds ratios of the 2×2 tables in INPUT.
 
-    INPUT is a .csv, .tsv or .parquet file with one table a row, or - for CSV on standard input. --method all means
-    conditional, midp, blaker and minlike.
+    INPUT is a .csv (of commas, semicolons or tabs), .tsv or .parquet file with one table a row, or - for CSV on standard
+    input. --method all means conditional, midp, blaker and minlike.
     """
     began = time.perf_counter()
     question = ask(method_names(own["methods"]), own["alpha"], own["alternative"])
@@ -119,8 +119,11 @@ def method_names(text: str) -> list[str]:
 
 
 def names_of(option: str, text: str) -> tuple[str, str, str, str]:
-    """Four names separated by commas."""
-    names = tuple(name.strip() for name in text.split(","))
+    """Four names separated by commas; one that holds a comma stands in quotes, as in a CSV header."""
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+    except csv.Error as error:
+        raise UsageError(f"{option} {text}: {error}; expected four names, separated by commas.") from error
     if len(names) != 4 or not all(names):
         raise UsageError(f"{option} {text}: {len(names)} names; expected four, separated by commas.")
     return names
@@ -167,7 +170,7 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
         journal = _journal(job, options, settings)
         run = {"workers": options.parallel, "backend": options.backend, "cache": options.cache()}
         done = compute(job, tables, numbers, progress=options.bar("ci"), resume=journal and journal.path, **run)
-        with terminable(), kept(len(tables.status) * len(job.methods), journal), stdout_bytes() as stream:
+        with terminable(), kept(journal, len(tables.status) * len(job.methods), "rows"), stdout_bytes() as stream:
             rows = publish(job, source, done, stream)
         if journal is not None:
             journal.remove()
@@ -178,17 +181,6 @@ def _run(job: Job, options: RunOptions, settings: dict[str, Any], began: float) 
     if options.json:
         print_json(_summary(job, done, problems, options, (code, rows, seconds)))
     return code
-
-
-@contextmanager
-def kept(rows: int, journal: Journal | None) -> Iterator[None]:
-    """Say, if this is interrupted, that all is computed and only to be written."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if journal is not None:
-            error.args = (f"{rows:,} of {rows:,} rows are kept.",)
-        raise
 
 
 def _bad_rows(source: Source, tables: Tables) -> list[tuple[str, str]]:

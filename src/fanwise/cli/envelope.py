@@ -18,7 +18,7 @@ import click
 
 from fanwise import __version__
 from fanwise.cli._errors import Exit, as_sentence
-from fanwise.cli._journals import Journal, journal_of
+from fanwise.cli._journals import Journal, journal_of, kept
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_writable, replace_text, terminable, write_reports
@@ -174,12 +174,12 @@ def _run(options: RunOptions, own: dict[str, Any], extras: Extras, began: float)
         with terminable():
             reading = _read(options, own, cache)
         read = time.perf_counter()
-        kept = journal.begin(_settings(own), options)
+        keeps = journal.begin(_settings(own), options)
         grid = reading.grid.with_kcal(own["kcal_table"])
-        result = _sweep(grid, own, cache, places | {"progress": options.bar("envelope")}, journal if kept else None)
+        result = _sweep(grid, own, cache, places | {"progress": options.bar("envelope")}, journal if keeps else None)
         result = replace(result, cache=reading.counted(result.cache))
     computed = time.perf_counter()
-    with terminable():
+    with terminable(), kept(journal if keeps else None, len(result.results), "items"):
         done = conclude(result, extras, places | {"progress": "none"})
         files = publish(done, own["out"], overwrite=options.force)
     journal.remove()
@@ -271,11 +271,13 @@ def _say(done: Done, problems: list[tuple[str, str]], options: RunOptions) -> No
         entries = "entry of the cache was" if counts["corrupt"] == 1 else "entries of the cache were"
         options.note(f"fanwise envelope: {counts['corrupt']} damaged {entries} computed again.")
     told = done.facts()
+    resumed = 0 if done.result.report is None else done.result.report.resumed
+    reused = f", {resumed:,} items resumed" if resumed else ""
     cached = f", {counts['hits']} of {counts['hits'] + counts['misses']} from the cache" if counts["hits"] else ""
     empty = f", {done.empty} empty" if done.empty else ""
     options.note(
         f"fanwise envelope: {told['curves']:,} curves{empty}, {told['points']:,} points "
-        f"in {done.seconds['total']:.2f} s{cached}."
+        f"in {done.seconds['total']:.2f} s{reused}{cached}."
     )
     if told["kcal_per_g"]:
         options.note("kcal per g: " + ", ".join(f"{code} {value}" for code, value in told["kcal_per_g"].items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import epilog
 from fanwise.cli._outputs import check_new, terminable
-from fanwise.cli._summary import finite
+from fanwise.cli._summary import print_json
 from fanwise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def show(paths: tuple[Path, ...], **own: Any) -> int:
     with terminable():
         told = _results(paths[0], own) if len(paths) == 1 and paths[0].is_dir() else _holdings(paths, own)
     if own["as_json"]:
-        print(json.dumps(finite(told), ensure_ascii=False))
+        print_json(told)
         return Exit.DONE
     for heading, rows in told.items():
         for line in _lines(heading, rows):
@@ -155,7 +154,7 @@ def diff(old: Path, new: Path, as_json: bool) -> int:
     counts = {name: int((table["change"] == name).sum()) for name in CHANGES}
     rows = _records(table[table["change"] != "unchanged"])
     if as_json:
-        print(json.dumps(finite({"workload": "envelope", "changes": counts, "curves": rows}), ensure_ascii=False))
+        print_json({"workload": "envelope", "changes": counts, "curves": rows})
         return Exit.DONE
     for line in _lines("changes", rows) if rows else ():
         print(line)

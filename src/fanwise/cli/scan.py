@@ -205,6 +205,9 @@ class _Scan:
         for name, files in unmet(result):
             more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
             self.options.note(f"fanwise scan: not as '{name}' expects: {', '.join(files[:3])}{more}")
+        if excused := sum(file.excused for file in result.files):
+            are = "1 file is no audit report" if excused == 1 else f"{excused:,} files are no audit reports"
+            self.options.note(f"fanwise scan: {are} and not searched; --unknown scan searches such files too")
         reused = ", ".join(f"{n:,} {word}" for word, n in (("resumed", result.resumed), ("cached", result.cached)) if n)
         self.options.note(
             f"fanwise scan: {counted['done']:,} of {counted['files']:,} files, {counted['rules']:,} rules, "

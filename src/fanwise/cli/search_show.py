@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from fanwise.cli._outputs import check_writable, replace_text, terminable
 from fanwise.cli._streams import tell
 from fanwise.cli._summary import Summary, finite, print_json
 from fanwise.cli.search import CONFIG, output_of
-from fanwise.errors import UsageError
+from fanwise.errors import InputError, UsageError
 from fanwise.workloads.modelsearch._export import FORMATS
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["export", "forecast", "show"]
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-_SHOWN = ("rank", "id", "r2", "adj_r2", "bic", "max_p", "oos_rmse", "wf_rmse", "terms")
+_NUMBERS = ("rank", "id", "r2", "adj_r2", "bic", "max_p", "oos_rmse", "wf_rmse")
+_SHOWN = (*_NUMBERS, "terms")
+_FIT = ("r2", "dw", "bg_p")
 
 
 class Finished:
@@ -51,19 +54,54 @@ class Finished:
         path = self.folder / "ranked.csv"
         if not path.exists():
             raise UsageError(f"{self.folder} is not finished: there is no ranked.csv; run the search with --resume")
-        with path.open(encoding="utf-8", newline="") as file:
-            return [row for row, _ in zip(csv.DictReader(file), range(top), strict=False)]
+        with _readable(path), path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := {*_SHOWN, *_FIT, "k"} - {*(reader.fieldnames or ())}:
+                raise ValueError(f"no column {min(missing)}")
+            rows = [row for row, _ in zip(reader, range(top), strict=False)]
+            for row in rows:
+                self._check_row(row)
+        return rows
 
-    def record(self, name: str) -> Any:
-        return json.loads((self.folder / name).read_text("utf-8"))
+    def _check_row(self, row: dict[str, str]) -> None:
+        if None in row.values():
+            raise ValueError("a field is missing")
+        for name in (*_NUMBERS, *_FIT):
+            float(row[name] or "nan")
+        self._check_id(int(row["id"]))
+
+    def funnel(self) -> list[dict[str, Any]]:
+        """How many entered and fell at each filter."""
+        with self._record("summary.json") as told:
+            return [{"filter": str(s["filter"]), "entered": +s["entered"], "fell": +s["fell"]} for s in told["funnel"]]
+
+    def statement(self) -> str:
+        """What may be said about the best of so many."""
+        with self._record("summary.json") as told:
+            return _statement(told["multiplicity"])
+
+    def near_misses(self, count: int) -> list[int]:
+        """Ids of those that came furthest and fell."""
+        with self._record("run.json") as told:
+            ids = [int(i) for i in told["near_misses"][:count]]
+            for i in ids:
+                self._check_id(i)
+            return ids
+
+    @contextmanager
+    def _record(self, name: str) -> Iterator[Any]:
+        path = self.folder / name
+        with _readable(path):
+            yield json.loads(path.read_text("utf-8"))
+
+    def _check_id(self, i: int) -> None:
+        if not 0 <= i < self.space.count():
+            raise UsageError(f"there is no specification {i:,}: ids run from 0 to {self.space.count() - 1:,}")
 
     def find(self, text: str) -> int:
         """An id, or the id of terms."""
         if text.isdecimal():
-            if int(text) >= self.space.count():
-                raise UsageError(
-                    f"there is no specification {int(text):,}: ids run from 0 to {self.space.count() - 1:,}"
-                )
+            self._check_id(int(text))
             return int(text)
         return self.space.find(text)
 
@@ -71,6 +109,15 @@ class Finished:
         from fanwise.workloads.modelsearch import evaluate
 
         return evaluate(self.frame, self.space, self.config, ids, full=True)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A file that a search wrote: whatever in it is not as it was written makes it bad input."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is not as a search writes it ({error}); run the search again with --force") from error
 
 
 @click.command(
@@ -119,13 +166,13 @@ def _told(finished: Finished, own: dict[str, Any]) -> dict[str, Any]:
         return {"why": _verdict(why(finished.frame, finished.space, finished.config, finished.find(own["why"])))}
     told: dict[str, Any] = {}
     if own["funnel"]:
-        told["funnel"] = finished.record("summary.json")["funnel"]
+        told["funnel"] = finished.funnel()
     if own["near_misses"]:
         told["near_misses"] = list(_misses(finished, own["near_misses"]))
     if not told:
         told["ranked"] = finished.ranked(own["top"])
         told["same_fit"] = _same_fit(told["ranked"])
-        told["statement"] = _statement(finished.record("summary.json")["multiplicity"])
+        told["statement"] = finished.statement()
     return told
 
 
@@ -165,7 +212,7 @@ def _funnel_lines(funnel: list[dict[str, Any]]) -> Iterator[str]:
 def _misses(finished: Finished, count: int) -> Iterator[dict[str, Any]]:
     from fanwise.workloads.modelsearch._export import as_object
 
-    ids = finished.record("run.json")["near_misses"][:count]
+    ids = finished.near_misses(count)
     table = finished.verdicts(ids)
     for at in range(len(ids)):
         yield as_object(finished.frame, table.take([at]))
@@ -188,7 +235,7 @@ def _same_fit(rows: list[dict[str, str]]) -> list[list[int]]:
     """Rows of one and the same fit, judged as in the search itself."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for row in rows:
-        key = (row["k"], *(f"{float(row[name] or 'nan'):.9g}" for name in ("r2", "dw", "bg_p")))
+        key = (row["k"], *(f"{float(row[name] or 'nan'):.9g}" for name in _FIT))
         groups.setdefault(key, []).append(int(row["id"]))
     return [ids for ids in groups.values() if len(ids) > 1]
 

@@ -30,6 +30,7 @@ class Roster:
         "_deaths",
         "_left",
         "_limit",
+        "_patience",
         "_refused",
         "_window",
         "alive",
@@ -46,6 +47,7 @@ class Roster:
         self._left = config.max_starts
         self._window = config.window
         self._deaths = 0
+        self._patience = max(DEATHS_IN_A_ROW, config.workers + 1)  # one fault may end all that start: their fork server
         self._refused = 0  # starts that failed since the last one that did not
         self.starting = 0
         self.level = 0
@@ -131,9 +133,9 @@ class Roster:
         return sum(worker.doom is None for worker in self.alive.values())
 
     def died(self, reason: str) -> None:
-        """A worker died before it did anything, of no item. Three in a row and no more are started."""
+        """A worker died before it did anything, of no item. Three in a row, and more than can die at once, are enough."""
         self._deaths += 1
-        if self._deaths >= DEATHS_IN_A_ROW:
+        if self._deaths >= self._patience:
             self.stopped = f"workers keep dying while starting: {reason}"
 
     def worked(self) -> None:

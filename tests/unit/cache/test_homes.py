@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
+import tempfile
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -14,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanwise._folders import cache_folder
 from fanwise.cache._hashing import FOLDER
-from fanwise.cache._home import SCHEMA, Home, default_path, is_network, present_backend
+from fanwise.cache._home import SCHEMA, Home, is_network, present_backend
 from fanwise.cache._settings import Settings, settings
+from fanwise.cache._signed import secret_path
 from fanwise.cache._stats import CacheStats, Counters
 from fanwise.errors import CacheError, UsageError
 
@@ -43,6 +47,17 @@ def asked(path: Any = "c", **options: Any) -> Settings:
     return settings(path, **{**USUAL, **options})
 
 
+def test_a_user_without_a_home_has_one_among_temporary_files_and_not_in_a_folder_called_tilde(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "FANWISE_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as for a user number that a container was given
+    home = os.path.join(tempfile.gettempdir(), f"fanwise-{os.getuid()}")
+    assert cache_folder() == f"{home}/.cache/fanwise"
+    assert secret_path() == f"{home}/.config/fanwise/cache.key"
+
+
 class TestTheDefaultPath:
     @pytest.mark.parametrize(
         ("environment", "wanted"),
@@ -60,7 +75,7 @@ class TestTheDefaultPath:
     ) -> None:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        assert default_path() == wanted.format(home=tmp_path / "home")
+        assert cache_folder() == wanted.format(home=tmp_path / "home")
         assert asked(None).given is ("FANWISE_CACHE_DIR" in environment and bool(environment["FANWISE_CACHE_DIR"]))
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import click
 import pytest
+from tests.programs import plain_environment
 
 import fanwise.cli
 from fanwise import __version__, errors
@@ -41,6 +42,25 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         out = capsys.readouterr().out
         assert out.index("Workloads:") < out.index("Commands:")
         assert _main.COMMANDS["ci"].summary in out
+
+
+def test_messages_never_go_to_stdout_if_stderr_is_closed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "argv", ["fanwise", "ci", "--table", "1,2,3"])
+    assert main() == 2
+    sys.stderr.close()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_file_that_is_opened_never_gets_the_number_of_a_standard_stream(tmp_path: Path) -> None:
+    program = "import sys, os; from fanwise.cli import main; main(); print(os.open(os.devnull, os.O_RDONLY))"
+    shell = f"exec {sys.executable} -c '{program}' --version <&- 2>&-"
+    ended = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, check=True, env=plain_environment())
+    assert int(ended.stdout.split()[-1]) > 2
 
 
 @pytest.mark.parametrize("name", _main.COMMANDS)

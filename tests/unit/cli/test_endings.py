@@ -59,6 +59,13 @@ def test_anything_unforeseen_is_our_defect_and_never_the_callers(error: Exceptio
     assert "defect in fanwise" in end.message
 
 
+@pytest.mark.parametrize("error", [MemoryError("1 GiB"), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_no_defect(error: Exception) -> None:
+    end = ending(error, "fanwise ci", LINE)
+    assert end.code is Exit.USAGE
+    assert end.message.startswith("fanwise ci: out of memory; try fewer workers (-p 1)")
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +19,10 @@ from tests.runs import report_of, serial_run
 import fanwise
 from fanwise.cli._journals import journal_of
 from fanwise.cli._logs import configure
-from fanwise.cli._options import RunOptions, default_cache_dir
+from fanwise.cli._options import RunOptions, default_cache_dir, workload_options
 from fanwise.cli._outputs import check_input, check_new, check_writable, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, finite
-from fanwise.errors import InputError, UsageError
+from fanwise.errors import CacheError, InputError, UsageError
 
 
 def options(**chosen: object) -> RunOptions:
@@ -78,6 +79,27 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert default_cache_dir() == Path("/home/me/.cache/fanwise")
+
+
+def test_the_users_own_cache_may_be_missing_and_one_that_is_named_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FANWISE_CACHE_DIR", str(tmp_path / "file"))
+
+    @click.command()
+    @workload_options
+    def command(options: RunOptions) -> int:
+        return int(options.cache() is None)
+
+    with command.make_context("command", []) as context:
+        assert command.invoke(context) == 1
+    assert capsys.readouterr().err.startswith("fanwise: no cache: ")
+    with (
+        command.make_context("command", ["--cache-dir", str(tmp_path / "file")]) as context,
+        pytest.raises(CacheError, match="file"),
+    ):
+        command.invoke(context)
 
 
 def test_a_journal_is_found_by_the_resolved_path(tmp_path: Path) -> None:

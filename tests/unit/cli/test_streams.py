@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fanwise.cli import main
-from fanwise.cli._options import default_cache_dir
 from fanwise.cli._outputs import replace_text, stdout_bytes
 from fanwise.cli._streams import abandon, fit_streams, tell
 from fanwise.errors import FanwiseWarning, UsageError
@@ -121,13 +120,3 @@ def test_a_device_or_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None
     finally:
         os.close(reader)
     assert pipe.is_fifo()
-
-
-def test_a_user_without_a_home_has_a_cache_in_the_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    for name in ("FANWISE_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", nobody)
-    assert default_cache_dir().name == f"fanwise-{os.getuid()}"

@@ -139,8 +139,16 @@ class TestPlaces:
 
 
 class TestGivingUp:
+    def test_one_fault_may_end_all_workers_that_start(self) -> None:
+        made = roster(workers=4)
+        for _ in range(4):
+            made.died("gone together with the fork server")
+        assert made.stopped is None
+        made.died("gone together with the fork server")
+        assert made.hopeless
+
     def test_three_deaths_in_a_row_end_all_starts(self) -> None:
-        made = roster()
+        made = roster(workers=2)
         made.died("signal 9")
         made.died("signal 9")
         assert made.stopped is None

@@ -119,6 +119,15 @@ class TestScan:
         ended = fanwise(*SCAN, "--strict", "--force")
         assert (ended.code, ended.err) == (2, "fanwise scan: rules.yaml:3: rule 'x': 'colour': unknown key.\n")
 
+    def test_texts_that_are_no_audit_reports_are_counted_and_the_option_that_takes_them_is_named(
+        self, fanwise: Fanwise, place: Path
+    ) -> None:
+        Path("audit/readme.txt").write_text("PermitRootLogin is a word\n")
+        ended = fanwise(*SCAN)
+        assert ended.code == 0
+        assert "1 file is no audit report and not searched; --unknown scan searches such files too\n" in ended.err
+        assert "no audit report" not in fanwise(*SCAN, "--force", "--unknown", "scan").err
+
     def test_leaves_no_journal_behind(self, fanwise: Fanwise, place: Path) -> None:
         fanwise(*SCAN)
         assert not Path("out/.fanwise-scan").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -369,6 +370,52 @@ def test_an_interrupted_run_is_gone_on_with(run: Run, tmp_path: Path) -> None:
     shutil.copytree("o", "first")
     run(*words[:-1], "whole")
     assert tree("first") == tree("whole")
+
+
+def test_an_interrupt_while_writing_keeps_all_items(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanwise.workloads.envelope import _job
+
+    def terminated(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    words = ["run", "grid.csv", "--all", "--no-cache", "-p", "1", "--out", "o"]
+    with monkeypatch.context() as patch:
+        patch.setattr(_job, "_figures", terminated)
+        ended = run(*words)
+    assert (ended.code, list(Path("o").glob("*"))) == (130, [])
+    assert "Interrupted: 3 of 3 items are kept. Continue with: fanwise envelope run grid.csv" in ended.err
+    assert ", 3 items resumed.\n" in run(*words, "--resume").err
+
+
+def test_a_report_that_cannot_be_written_costs_no_result(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fanwise.workloads.envelope import _job
+
+    def gone(*_: object) -> str:
+        shutil.rmtree("reports")
+        return "page"
+
+    Path("reports").mkdir()
+    monkeypatch.setattr(_job, "report_page", gone)
+    ended = run("run", "grid.csv", "--all", "--no-cache", "--out", "o", "--report", "reports/r.html")
+    assert ended.code == 3
+    assert "cannot write reports/r.html: no such file" in ended.err
+    assert {"curves.parquet", "summary.csv", "run.json"} <= {path.name for path in Path("o").iterdir()}
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_what_stdout_has_no_letter_for_is_escaped_and_json_stays_json(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "g.csv").write_text("cell,country,WHEA_H,WHEA_P\n1,Côte,1,2\n", encoding="utf-8")
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, "ascii"))  # as in a POSIX locale
+    monkeypatch.setattr(sys, "argv", ["fanwise", "envelope", "show", str(tmp_path / "g.csv"), *words])
+    assert main() == 0
+    sys.stdout.flush()
+    if words:
+        assert json.loads(printed.getvalue())["countries"] == ["Côte"]
+    else:
+        assert rb"C\xf4te" in printed.getvalue()
 
 
 class TestShow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -236,6 +237,22 @@ class TestBadInput:
         (tmp_path / "g.parquet").write_bytes(whole[: len(whole) // 2])
         with pytest.raises(InputError, match="not a whole Parquet file"):
             read_grid(tmp_path / "g.parquet")
+
+    def test_a_damaged_parquet_file_is_bad_input_wherever_the_damage_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "g.parquet"
+        columns = {
+            "cell": range(20),
+            "country": ["Côte"] * 20,
+            "ISO3": ["CIV"] * 20,
+            "A_H": [1.5] * 20,
+            "A_P": [2.5] * 20,
+        }
+        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), path)
+        whole = path.read_bytes()
+        for at in range(0, len(whole), 16):
+            path.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 4]) + whole[at + 4 :])
+            with contextlib.suppress(InputError):  # where only a value changed, or a name, it is another grid
+                read_grid(path)
 
     @pytest.mark.parametrize(
         ("values", "message"),

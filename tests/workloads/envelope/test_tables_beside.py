@@ -278,6 +278,23 @@ class TestCompare:
         with pytest.raises(InputError, match="holds no results"):
             compare(tmp_path, tmp_path)
 
+    @pytest.mark.parametrize("column", ["tier", "digest", "width", "production_kcal"])
+    def test_a_summary_that_lacks_a_column_is_named(self, small: Grid, tmp_path: Path, column: str) -> None:
+        sweep(small, **QUIET).write(tmp_path)
+        summary = tmp_path / "summary.csv"
+        pd.read_csv(summary, dtype=str).drop(columns=column).to_csv(summary, index=False)
+        with pytest.raises(
+            InputError, match=f"no results of fanwise envelope: column {column} of its summary is missing"
+        ):
+            compare(tmp_path, tmp_path)
+
+    def test_curves_without_numbers_are_named(self, small: Grid, tmp_path: Path) -> None:
+        sweep(small, **QUIET).write(tmp_path)
+        curves = tmp_path / "curves.parquet"
+        pd.read_parquet(curves).assign(lower_kcal="much").to_parquet(curves)
+        with pytest.raises(InputError, match="column lower_kcal of its curves does not hold numbers"):
+            compare(tmp_path, tmp_path)
+
     def test_a_country_called_na_survives(self, tmp_path: Path) -> None:
         grid = Grid.from_arrays(cell=[1], country=["NA"], crops={"WHEA": ([5.0], [5.0])})
         result = sweep(grid, by="country", **QUIET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.workloads.envelope.conftest import small_columns
 
 from fanwise.errors import UsageError
-from fanwise.workloads.envelope import Curve, Grid, read_grid, sweep
+from fanwise.workloads.envelope import Curve, Grid, compare, read_grid, sweep
 from fanwise.workloads.envelope._compare import read_back
 from fanwise.workloads.envelope._curves import VALUES, curve_of, magnitude
 from fanwise.workloads.envelope._envelopes import FACTS, Envelopes
@@ -48,6 +49,17 @@ def test_a_grid_reads_back_to_the_last_bit(tmp_path: Path, cells: int, seed: int
     assert [again.digest(code) for code in again.crops] == [grid.digest(code) for code in grid.crops]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_folders_and_grids_may_have_names_that_are_no_text(tmp_path: Path, suffix: str) -> None:
+    odd = tmp_path / os.fsdecode(b"gr\xfcn")
+    odd.mkdir()
+    grid = Grid.from_arrays(**small_columns(1, 9))
+    write_grid(grid, str(odd / f"g.{suffix}"))
+    result = sweep(read_grid(odd / f"g.{suffix}"), **QUIET)
+    result.write(odd / "out", format=suffix)
+    assert set(compare(odd / "out", result)["change"]) == {"unchanged"}
+
+
 class TestFolder:
     def test_nothing_has_its_name_before_the_end(self, tmp_path: Path) -> None:
         with Folder(tmp_path / "o") as folder:
@@ -65,8 +77,9 @@ class TestFolder:
                 second.add("summary.csv", b"new")
                 raise OSError(errno.ENOSPC, "no space left on device")
 
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(OSError, match="no space") as caught:
             fails()
+        assert caught.value.filename == str(tmp_path)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"run.json": b"old"}
 
     def test_results_of_an_older_run_go(self, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_blocks_without_quotes_are_read_by_columns() -> None:
         (b'a,b,c,d\n1,2,3,4\n"1,2,3,4\n', "line 3: 1 fields, expected 4"),
         (b"a,b,c,d\n1,2,3,4\n1,2,\xff,4\n", "line 3: not UTF-8"),
         (b"a,b,c,\xffd\n1,2,3,4\n", "line 1: not UTF-8"),
-        (b"a,b,c,d\n1,2\r3,3,4\n", "line 2: new-line character"),
+        (b"a,b,c,d\n1,2\r3,3,4\n", "line 2: a carriage return alone ends no line"),
         (b'a,b,c,"' + b"d" * 200_000 + b'"\n', "no column d; there are a, b, c, d{40}… [(]"),
         (b"a,b,c," + b",".join(b"x%d" % i for i in range(50)) + b"\n", "x36 and 13 more [(]"),
     ],
@@ -171,6 +171,28 @@ def test_a_file_that_only_says_it_is_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("a,b,c,d\n")
     with pytest.raises(InputError, match="not a Parquet file"), open_source(str(tmp_path / "t.parquet")):
         pass
+
+
+def test_a_date_that_no_calendar_has_is_bad_input(tmp_path: Path) -> None:
+    path = parquet_of(tmp_path / "t.parquet", day=pa.array([1, 10**8], pa.date32()))
+    with open_source(str(path)) as source, pytest.raises(InputError, match=r"column of date32\[day\] holds what is no"):
+        next(iter(source.blocks())).fields()
+
+
+def test_a_damaged_parquet_file_is_bad_input_wherever_the_damage_is(tmp_path: Path) -> None:
+    counts = {column: [(i * 7 + 3) % 11 for i in range(30)] for column in "abcd"}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"name": [f"é {i}" for i in range(30)], **counts}), path, use_dictionary=False)
+    whole, refusals = path.read_bytes(), list[str]()
+    for at in range(0, len(whole), 16):
+        path.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 4]) + whole[at + 4 :])
+        try:
+            with open_source(str(path)) as source:
+                assert len([row for block in source.blocks() for row in block.fields()]) == 30
+        except InputError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 30
+    assert all(said.startswith(f"cannot read {path}: ") and "\n" not in said for said in refusals)
 
 
 ADDED = {

@@ -87,7 +87,8 @@ def test_the_same_table_in_other_clothes(data: bytes, uppers: int, capsysbinary:
         (b"a,b,c,d,status,alpha\n", "the column status, alpha twice"),
         (b"a,b,c,a,d\n1,2,3,4,5\n", "2 columns are called a"),
         (b"x,b,c,d\n1,2,3,4\n", "no column a; there are x, b, c, d"),
-        (b"a;b;c;d\n1;2;3;4\n", "no column a; there are a;b;c;d"),
+        (b"a|b|c|d\n1|2|3|4\n", "no column a; there are a|b|c|d"),
+        (b"a,b,c,d\r1,2,3,4\r", "t.csv, line 1: a carriage return alone ends no line; convert line ends to LF or CRLF"),
     ],
 )
 def test_a_file_that_holds_no_tables_is_refused_in_one_line(
@@ -98,6 +99,29 @@ def test_a_file_that_holds_no_tables_is_refused_in_one_line(
     assert (code, rows, err.count("\n")) == (2, [], 1)
     assert says in err
     assert not Path("o.csv").exists()
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_csv_file_of_semicolons_or_tabs_is_read_as_if_it_had_commas(
+    delimiter: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    header, row = ["Studie; Arm\t1, 2", "a", "b", "c", "d"], ["Müller, 2001", "1", "2", "3", "4"]
+    for name, mark in (("other.csv", delimiter), ("commas.csv", ",")):
+        with Path(name).open("w", newline="", encoding="utf-8-sig") as file:
+            csv.writer(file, delimiter=mark).writerows([header, row])
+    outputs = [ended(capsysbinary, name, "-o", f"out-{name}")[0] for name in ("other.csv", "commas.csv")]
+    assert outputs == [0, 0]
+    found, expected = Path("out-other.csv").read_text(), Path("out-commas.csv").read_text()
+    assert found == expected
+    assert found.splitlines()[1].startswith('"Müller, 2001",1,2,3,4,conditional,')
+
+
+def test_a_column_whose_name_holds_a_comma_is_named_in_quotes(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    Path("t.csv").write_text('"N, treated",e1,"say ""N""",e2\n10,5,10,3\n')
+    code, _, err = ended(capsysbinary, "t.csv", "--events", 'e1, "N, treated",e2,"say ""N"""', "-o", "o.csv")
+    assert (code, err.count("not a count")) == (0, 0), err
+    assert "o.csv" not in err
+    assert Path("o.csv").read_text().splitlines()[1].startswith("10,5,10,3,conditional,0.05,2.3333333333333335,")
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,30 @@ def test_show_gives_funnel_and_near_misses(here: Path, fanwise: Any) -> None:
     assert len(fanwise("show", "search.toml", "--near-misses", "2", "--json").json["near_misses"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "command"),
+    [
+        ("summary.json", "{", ["show"]),
+        ("summary.json", "[]", ["show", "--funnel"]),
+        ("summary.json", '{"funnel": [{"filter": "rank", "entered": 9}]}', ["show", "--funnel"]),
+        ("summary.json", '{"multiplicity": {"method": "luck"}}', ["show"]),
+        ("run.json", '{"near_misses": [1000000]}', ["show", "--near-misses", "2"]),
+        ("run.json", '{"near_misses": ["x"]}', ["show", "--near-misses", "2"]),
+        ("ranked.csv", "rank,id\n1,x\n", ["show"]),
+        ("ranked.csv", "rank,id\n1,x\n", ["forecast", "--future", "data.csv", "-o", "f.csv"]),
+        ("ranked.csv", "\0", ["show"]),
+    ],
+)
+def test_results_that_were_edited_or_damaged_are_bad_input(
+    here: Path, fanwise: Any, name: str, content: str, command: list[str]
+) -> None:
+    run(fanwise)
+    (here / "search.search" / name).write_text(content)
+    said = fanwise(command[0], "search.toml", *command[1:])
+    assert said.code == 2
+    assert f"{name} is not as a search writes it" in said.err or "there is no specification" in said.err
+
+
 def test_show_refuses_a_directory_of_another_search(here: Path, fanwise: Any) -> None:
     said = fanwise("show", "search.toml")
     assert said.code == 2

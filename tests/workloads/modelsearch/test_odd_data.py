@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def parquet_of(folder: Path, **table: Any) -> Config:
     import pyarrow as pa
     from pyarrow import parquet
 
-    parquet.write_table(pa.table(table), folder / "data.PARQUET")
+    with (folder / "data.PARQUET").open("wb") as file:
+        parquet.write_table(pa.table(table), file)
     return config_of(folder, file="data.PARQUET")
 
 
@@ -94,6 +96,35 @@ def test_a_parquet_file_that_is_none_is_named(folder: Path) -> None:
     (folder / "text.parquet").write_text("date,y,x1\n")
     with pytest.raises(InputError, match=r"cannot read .*text\.parquet: not a Parquet file"):
         read_table(config_of(folder, file="text.parquet"))
+
+
+def test_a_damaged_parquet_file_is_bad_input_wherever_the_damage_is(folder: Path) -> None:
+    days = [dt.date(2001, 1, day) for day in range(1, 21)]
+    config = parquet_of(folder, date=days, y=[float(i) for i in range(20)], x1=[str(i) for i in range(20)])
+    path = folder / "data.PARQUET"
+    whole, refused = path.read_bytes(), 0
+    for at in range(0, len(whole), 16):
+        path.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 4]) + whole[at + 4 :])
+        try:
+            read_table(config)
+        except InputError:
+            refused += 1
+    assert refused > 30
+
+
+def test_a_date_that_no_calendar_has_is_bad_input(folder: Path) -> None:
+    import pyarrow as pa
+
+    config = parquet_of(folder, date=pa.array([1, 10**8], pa.date32()), y=[1.0, 2.0], x1=[1.0, 2.0])
+    with pytest.raises(InputError, match=r"a damaged one \(date value out of range"):
+        read_table(config)
+
+
+def test_a_parquet_file_may_lie_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"d\xe4ta")
+    odd.mkdir()
+    config = parquet_of(odd, date=[dt.date(2001, 1, day) for day in (1, 2)], y=[1.0, 2.0], x1=[1.0, 2.0])
+    assert len(read_table(config).time) == 2
 
 
 @pytest.mark.parametrize("cells", [[[1.0], [2.0]], [{"a": 1}, {"a": 2}], ["1", "x"], [dt.date(2001, 1, 1)] * 2])

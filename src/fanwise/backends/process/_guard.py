@@ -24,7 +24,9 @@ class Raised:
     error: BaseException
 
 
-def attempt(call: Callable[..., T], *args: object, caught: type[BaseException] = Exception) -> T | Raised:
+def attempt(
+    call: Callable[..., T], *args: object, caught: type[BaseException] | tuple[type[BaseException], ...] = Exception
+) -> T | Raised:
     """Call something that may raise anything, such as importing, pickling or printing a user's object."""
     try:
         return call(*args)

@@ -251,15 +251,24 @@ def decode_results(frame: Frame, worker: int | None, most: int) -> tuple[tuple[S
     return tuple(_merge(settled)), stats
 
 
+_OF_A_VALUE = (Exception, SystemExit, GeneratorExit)
+"""What loading a value may raise that is the value's. A KeyboardInterrupt may be of somebody at the keyboard."""
+
+
 def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
-    """What `encode_bare_results` made, as the records it stands for."""
-    first, attempt, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
-    values = pickle.loads(payload[_BARE_RESULTS.size :])
-    if len(values) != items:
-        raise ValueError(f"{items} results are announced, {len(values)} have come")
+    """What `encode_bare_results` made, as the records it stands for; one value may fail to load, and is `Failed`."""
+    first, attempts, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
     costs = ((bin_of(mean), items),)
     stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
-    return (Batch(first, values, mean, worker, attempt),), stats
+    values = attempt(pickle.loads, payload[_BARE_RESULTS.size :], caught=_OF_A_VALUE)
+    if isinstance(values, Raised):
+        if items != 1:  # several travel in one pickle only if nothing in it can fail
+            raise ValueError(f"{items} results cannot be loaded") from values.error
+        error = _unloadable(first, values.error)
+        return (Failed(index=first, attempts=attempts, seconds=mean, worker=worker, error=error, traceback=""),), stats
+    if len(values) != items:
+        raise ValueError(f"{items} results are announced, {len(values)} have come")
+    return (Batch(first, values, mean, worker, attempts),), stats
 
 
 def _groups(heads: memoryview, sections: Sequence[Section]) -> Iterator[_Group]:
@@ -328,12 +337,15 @@ def _costs(batch: Batch) -> Sequence[float]:
 def _load(group: _Group, index: int) -> list[Any] | tuple[BaseException, str]:
     if group.kind == _FAILED:
         return _exceptions.decode(group.section.data)
-    values = attempt(loads, *group.section)
+    values = attempt(loads, *group.section, caught=_OF_A_VALUE)
     if not isinstance(values, Raised):
         if len(values) != group.items:
             raise ValueError(f"{group.items} results are announced, {len(values)} have come")
         return list(values)
-    failure = values.error
+    return _unloadable(index, values.error), ""
+
+
+def _unloadable(index: int, failure: BaseException) -> NotPicklableError:
     error = NotPicklableError(f"the result of item {index} cannot be loaded: {type(failure).__name__}: {failure}")
     error.__cause__ = failure
-    return error, ""
+    return error

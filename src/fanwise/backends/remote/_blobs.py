@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from fanwise._folders import cache_folder
 from fanwise.backends.remote._letters import digest_of
 from fanwise.errors import BackendError
 
@@ -21,11 +22,7 @@ _NOT_OURS = frozenset({errno.ENOENT, errno.ELOOP, errno.EACCES})  # absent, a li
 
 def folder() -> str:
     """Where they lie; only this user may enter."""
-    home = os.environ.get("FANWISE_CACHE_DIR")
-    if not home:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        home = os.path.join(home, "fanwise")
-    path = os.path.join(home, "bundles")
+    path = os.path.join(cache_folder(), "bundles")
     os.makedirs(path, mode=0o700, exist_ok=True)
     return path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +48,30 @@ def open_results(source: Any) -> Results:
     folder = os.fspath(source)
     try:
         summary = read_back(f"{folder}/summary.csv")
-        curves = (
-            pd.read_parquet(f"{folder}/curves.parquet")
-            if os.path.exists(f"{folder}/curves.parquet")
-            else read_back(f"{folder}/curves.csv")
-        )
+        if os.path.exists(f"{folder}/curves.parquet"):
+            with open(f"{folder}/curves.parquet", "rb") as file:  # pyarrow opens no name that is not UTF-8
+                curves = pd.read_parquet(file)
+        else:
+            curves = read_back(f"{folder}/curves.csv")
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no results of fanwise envelope ({error})") from error
     unit = next(
         (name.removeprefix("production_") for name in map(str, summary) if name.startswith("production_")), "kcal"
     )
+    _check(folder, "summary", summary, [f"production_{unit}", "width"], ["digest"])
+    bounds = [f"{bound}_{what}" for bound in ("lower", "upper") for what in ("area_km2", unit)]
+    _check(folder, "curves", curves, ["area_km2", *bounds], [])
     return Results(_keyed(curves), _keyed(summary), unit)
+
+
+def _check(folder: str, table: str, frame: pd.DataFrame, numbers: Sequence[str], texts: Sequence[str]) -> None:
+    """Raise if a table that others will look into lacks a column, or a column of numbers holds something else."""
+    wanted = [*KEY, *texts, *numbers]
+    wrong = [name for name in wanted if name not in frame]
+    wrong = wrong or [name for name in numbers if frame[name].dtype.kind not in "fiu"]
+    if wrong:
+        why = "is missing" if wrong[0] not in frame else "does not hold numbers"
+        raise InputError(f"{folder} holds no results of fanwise envelope: column {wrong[0]} of its {table} {why}")
 
 
 def read_back(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -117,11 +117,15 @@ def write_grid(grid: Grid, path: str) -> None:
     table = pa.table(columns)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        if path.lower().endswith(".parquet"):  # a dictionary of numbers that hardly repeat takes half the time
-            pq.write_table(table, temporary, use_dictionary=[*names])
-        else:
-            arrow_csv.write_csv(table, temporary)
+        with open(temporary, "wb") as file:  # pyarrow opens no name that is not UTF-8
+            if path.lower().endswith(".parquet"):  # a dictionary of numbers that hardly repeat takes half the time
+                pq.write_table(table, file, use_dictionary=[*names])
+            else:
+                arrow_csv.write_csv(table, file)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = path
+        raise
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

@@ -62,6 +62,8 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(self.path)  # a full disk is told by a call that knows no name
         if kind is not None:
             for temporary in self._files.values():
                 temporary.unlink(missing_ok=True)
@@ -92,7 +94,8 @@ class Folder:
 
     def add_parquet(self, name: str, table: pd.DataFrame) -> None:
         """A table with names as dictionaries."""
-        table.to_parquet(self.place(f"{name}.parquet"), index=False)
+        with self.place(f"{name}.parquet").open("wb") as file:  # pyarrow opens no name that is not UTF-8
+            table.to_parquet(file, index=False)
 
     def add_curves(self, table: pd.DataFrame, format: str) -> None:
         """Curves in one format or both."""

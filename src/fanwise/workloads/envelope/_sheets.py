@@ -220,13 +220,17 @@ def _parquet(name: str, data: bytes) -> Sheet:
 
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{name}: not a whole Parquet file ({error})") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(name, error) from error
 
     def read(numbers: Sequence[str], _: Sequence[str]) -> tuple[Columns, int]:
         return _ParquetColumns(name, file, frozenset(numbers)), file.metadata.num_rows
 
     return Sheet(name, _columns(name, file.schema_arrow.names), read)
+
+
+def _damaged(name: str, why: Exception | str) -> InputError:
+    return InputError(f"{name}: not a whole Parquet file ({str(why).strip().partition(chr(10))[0]})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +246,11 @@ class _ParquetColumns:
 
         try:
             table = self.file.read(columns=[name])
+            table.validate(full=True)  # text that is not UTF-8 would raise only where it is looked at
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.name}: not a whole Parquet file ({error})") from error
+            raise _damaged(self.name, error) from error
+        if table.num_rows != self.file.metadata.num_rows:
+            raise _damaged(self.name, f"column {name} has {table.num_rows} of {self.file.metadata.num_rows} rows")
         return as_numbers(self.name, table, [name] if name in self.numbers else []).column(name)
 
     pop = __getitem__

@@ -17,6 +17,7 @@ from fanwise.workloads.exactci._counts import LARGEST, count_of_text
 __all__ = ["PlainBlock", "QuotedBlock", "TextSource"]
 
 BLOCK_BYTES = 1 << 18
+OTHER_DELIMITERS = ";", "\t"
 NEWLINE, RETURN, QUOTE, ZERO = b'\n\r"0'
 DIGITS = 10  # longer ones are read one by one; 10**9 has ten
 
@@ -156,18 +157,16 @@ class TextSource:
 
     @classmethod
     def open(cls, file: BinaryIO, name: str, delimiter: str) -> TextSource:
-        """Read the header."""
+        """Read the header; where it has one column, semicolons and tabs are tried, which spreadsheets write into .csv."""
         file.seek(0)
         head = _whole_record(file, file.readline())
         text = _decoded(head.removeprefix(b"\xef\xbb\xbf"), name, 1)
-        try:
-            with _any_length(text):
-                columns = next(csv.reader([text], delimiter=delimiter), [])
-        except csv.Error as error:
-            raise InputError(f"{name}, line 1: {error}") from error
-        if not columns:
+        found = {mark: _header(text, mark, name) for mark in (delimiter, *OTHER_DELIMITERS)}
+        if len(found[delimiter]) == 1:
+            delimiter = max(found, key=lambda mark: len(found[mark]))
+        if not found[delimiter]:
             raise InputError(f"{name}: no header; the first line must name the columns")
-        return cls(file, name, delimiter, columns, file.tell(), 1 + head.count(b"\n"))
+        return cls(file, name, delimiter, found[delimiter], file.tell(), 1 + head.count(b"\n"))
 
     def blocks(self) -> Iterator[PlainBlock | QuotedBlock]:
         """Blocks of whole records, from the first one on; one empty block if there are none."""
@@ -200,7 +199,7 @@ class TextSource:
                         block.lines.append(first_line + start)
                     start = reader.line_num
         except csv.Error as error:
-            raise InputError(f"{self.name}, line {first_line + reader.line_num - 1}: {error}") from error
+            raise _refused(self.name, first_line + reader.line_num - 1, error) from error
         return block
 
     def _check(self, row: Sequence[str], line: int) -> None:
@@ -208,6 +207,21 @@ class TextSource:
             raise InputError(
                 f"{self.name}, line {line}: {len(row)} fields, expected {len(self.columns)} as in the header"
             )
+
+
+def _header(text: str, delimiter: str, name: str) -> list[str]:
+    try:
+        with _any_length(text):
+            return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise _refused(name, 1, error) from error
+
+
+def _refused(name: str, line: int, error: csv.Error) -> InputError:
+    """The ``csv`` module's message, or ours where it speaks of how to open files in Python."""
+    lone = "new-line character" in str(error)
+    why = "a carriage return alone ends no line; convert line ends to LF or CRLF" if lone else str(error)
+    return InputError(f"{name}, line {line}: {why}")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -33,7 +34,7 @@ class ArrowBlock:
 
     def cell(self, row: int, column: int) -> str:
         """Text of one value; missing ones are empty."""
-        return _text(self.batch.column(column)[row].as_py())
+        return _text(_values(self.batch.column(column).slice(row, 1))[0])
 
     def counts(self, columns: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Counts in these columns and what is wrong with them, shape (rows, columns) each."""
@@ -46,13 +47,18 @@ class ArrowBlock:
         array = self.batch.column(column)
         if pa.types.is_integer(array.type) and array.null_count == 0:
             return np.asarray(array.to_numpy(zero_copy_only=False))
-        return np.array([*array.to_pylist(), None], dtype=object)[:-1]
+        return np.array([*_values(array), None], dtype=object)[:-1]
 
     def fields(self) -> list[list[str]]:
         """Text of each value."""
-        return [
-            list(map(_text, row)) for row in zip(*(column.to_pylist() for column in self.batch.columns), strict=True)
-        ]
+        return [list(map(_text, row)) for row in zip(*map(_values, self.batch.columns), strict=True)]
+
+
+def _values(column: Any) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError) as error:  # a date beyond the year 9999
+        raise InputError(f"a Parquet column of {column.type} holds what is no such value ({error})") from error
 
 
 def _text(value: Any) -> str:
@@ -71,25 +77,40 @@ class ParquetSource:
     @classmethod
     def open(cls, file: BinaryIO, name: str) -> ParquetSource:
         """Read the footer."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
+        with _refused(f"cannot read {name}: not a Parquet file"):
             opened = pq.ParquetFile(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"cannot read {name}: not a Parquet file ({error})") from error
         return cls(opened, name, list(opened.schema_arrow.names))
 
     def blocks(self) -> Iterator[ArrowBlock]:
         """Batches of rows, from the first one on; one empty batch if there are none."""
         import pyarrow as pa
 
-        row = 1
+        row, batches = 1, self.file.iter_batches(batch_size=BATCH_ROWS)
         if self.file.metadata.num_rows == 0:
             yield ArrowBlock(pa.RecordBatch.from_pylist([], schema=self.file.schema_arrow), row)
-        for batch in self.file.iter_batches(batch_size=BATCH_ROWS):
+        while (batch := self._next(batches)) is not None:
             yield ArrowBlock(batch, row)
             row += batch.num_rows
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        with _refused(f"cannot read {self.name}: the Parquet file is damaged"):
+            batch = next(batches, None)
+            if batch is not None:
+                batch.validate(full=True)  # text that is not UTF-8 would raise only where it is looked at
+        return batch
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """What pyarrow makes of bytes that it cannot read, as bad input."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error
 
 
 class ParquetTarget:

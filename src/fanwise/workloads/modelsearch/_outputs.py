@@ -109,7 +109,9 @@ class Staging:
             os.fsync(file.fileno())
         return count
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(self._folder)  # a full disk is told by a call that knows no name
         for name in self._names:
             if kind is None:
                 self._hidden(name).replace(self._folder / name)

@@ -152,6 +152,9 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
     while len(rows) > 1 and not rows[-1]:
         rows.pop()  # blank lines at the end
     header, *rows = rows
+    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
+        if "".join(header).count(mark) >= len(header):
+            raise InputError(f"{path.name} has {word} between its fields; write it with commas and decimal points")
     header = [name.strip() for name in header]
     twice = {name for name in header if header.count(name) > 1}
     if twice:
@@ -164,15 +167,18 @@ def _csv(path: Path) -> dict[str, Sequence[str]]:
 
 def _parquet(path: Path, names: Sequence[str]) -> dict[str, Sequence[Any]]:
     try:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import parquet
     except ImportError:
         raise InputError(f"reading {path.name} needs pyarrow: pip install pyarrow") from None
     try:
-        there = parquet.read_schema(path).names
-        table = parquet.read_table(path, columns=[name for name in names if name in there])
-    except ArrowInvalid as error:
-        raise InputError(f"cannot read {path}: not a Parquet file ({error})") from None
-    return {**dict.fromkeys(there, ()), **{name: table.column(name).to_pylist() for name in table.column_names}}
+        with path.open("rb") as stream:  # pyarrow opens no name that is not UTF-8
+            file = parquet.ParquetFile(stream)
+            there = file.schema_arrow.names
+            table = file.read(columns=[name for name in names if name in there])
+            columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    except (ValueError, OverflowError) as error:  # ArrowInvalid is a ValueError; a date beyond 9999 overflows
+        raise InputError(f"cannot read {path}: not a Parquet file, or a damaged one ({error})") from None
+    return {**dict.fromkeys(there, ()), **columns}
 
 
 def _where(row: int) -> str:
