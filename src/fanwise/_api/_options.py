@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fanwise.cache import Cache
     from fanwise.typing import Backend, Progress
 
-__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_remote", "read_options", "whole_number"]
+__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_backend", "read_options", "whole_number"]
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
 _ON_ERROR = ("raise", "return")
@@ -90,7 +90,7 @@ def read_options(**given: Any) -> Options:
     """
     workers = whole_number("workers", given["workers"], none=True)
     executor = given["executor"]
-    backend = _backend(given["backend"])
+    backend = checked_backend(given["backend"])
     timeout = _seconds("timeout", given["timeout"])
     if executor is not None:
         _agree(executor, workers, backend)
@@ -178,24 +178,24 @@ def _seed(value: Any) -> int | None:
     return None if value is None else int(whole_number("seed", value, least=0))
 
 
-def _backend(value: Any) -> str | Backend:
+def checked_backend(value: Any) -> str | Backend:
+    """The name of a local backend or of a cluster, a client of one, or a backend.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these, or does not say where the cluster is.
+    """
     if not isinstance(value, str):
         from fanwise.backends._clusters import is_client
 
         if hasattr(value, "hire") or is_client(value):
             return value  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
-        raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)} or a Backend, got {value!r}")
-    return checked_remote(value) or _one_of("backend", value, LOCAL_BACKENDS)
+        raise UsageTypeError(f"backend must be one of {_listed(LOCAL_BACKENDS)}, a cluster or a Backend, got {value!r}")
+    return _checked_cluster(value) or _one_of("backend", value, LOCAL_BACKENDS)
 
 
-def checked_remote(name: str) -> str | None:
-    """The name of a cluster, if it is one.
-
-    Raises
-    ------
-    UsageError
-        If it does not say where the cluster is.
-    """
+def _checked_cluster(name: str) -> str | None:
     if name in LOCAL_BACKENDS:
         return None
     from fanwise.backends._clusters import checked, is_cluster

@@ -14,11 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanwise._api._collector import Collector, Submitted
-from fanwise._api._options import LOCAL_BACKENDS, checked_remote
+from fanwise._api._options import LOCAL_BACKENDS, checked_backend
 from fanwise._clock import SystemClock
 from fanwise.engine._costs import Rent
 from fanwise.engine._resources import HostResources, budget
-from fanwise.errors import BackendError, UsageTypeError, UsageValueError
+from fanwise.errors import BackendError, UsageValueError
 from fanwise.typing import InterruptPolicy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Executor(StandardExecutor):
         Arguments of the initializer.
     max_workers : int, optional
         Another name for ``workers``.
-    backend : {"auto", "process", "thread", "serial"} or Backend
+    backend : {"auto", "process", "thread", "serial"}, a cluster as in `map`, or Backend
         Where tasks run. With ``"auto"`` futures go to worker processes; only `fanwise.map` and its kin plan.
     max_tasks_per_child : int, optional
         A worker that has run this many tasks is replaced.
@@ -105,7 +105,7 @@ class Executor(StandardExecutor):
         wanted = workers if max_workers is None else max_workers
         _check(wanted, initializer, max_tasks_per_child)
         self.workers = budget(HostResources(), wanted=wanted, nested=False).workers
-        self.backend = _checked_backend(backend)
+        self.backend = checked_backend(backend)
         if backend in ("thread", "serial") and (isolate or max_tasks_per_child is not None):
             what = "isolate" if isolate else "max_tasks_per_child"
             raise UsageValueError(f"{what} needs worker processes (backend is {backend!r})")
@@ -311,18 +311,6 @@ def _check(workers: int | None, initializer: object, max_tasks_per_child: object
             raise TypeError("max_tasks_per_child must be an integer")
         if max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
-
-
-def _checked_backend(backend: Any) -> str | Backend:
-    from fanwise.backends._clusters import is_client
-
-    if isinstance(backend, str) and (backend in LOCAL_BACKENDS or checked_remote(backend)):
-        return backend
-    if hasattr(backend, "hire") or is_client(backend):
-        return backend  # type: ignore[no-any-return]  # a Backend, by what it offers, or a client to make one of
-    raise (UsageValueError if isinstance(backend, str) else UsageTypeError)(
-        f"backend must be one of {', '.join(map(repr, LOCAL_BACKENDS))} or a Backend, got {backend!r}"
-    )
 
 
 def _start_method(context: Any) -> str | None:

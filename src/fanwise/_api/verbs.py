@@ -51,8 +51,9 @@ def map(
         Sequences and arrays are not copied; anything else is drawn once, in order, by the caller.
     workers : int, optional
         At most this many workers; 1 runs everything in this process. Default: from affinity, quota, load and memory.
-    backend : {"auto", "serial", "thread", "process"} or Backend
-        Where items run. ``"process"``: in worker processes only, so that a crash cannot reach the caller.
+    backend : {"auto", "serial", "thread", "process"}, a cluster, or Backend
+        Where items run. ``"process"``: in worker processes only, so that a crash cannot reach the caller. A cluster is
+        ``"dask://host:port"``, ``"ray"``, ``"ray://host:port"`` or a ``distributed.Client``.
     executor : Executor, optional
         Use the warm workers of this executor.
     chunk_size : int, optional
