@@ -33,7 +33,6 @@ class SecondChances:
         self._attempts = Attempts(retry)
         self._clock = clock
         self._waiting: list[Again] = []
-        self.granted = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -43,7 +42,6 @@ class SecondChances:
         delay = self._attempts.retry(index, attempt, error)
         if delay is None:
             return False
-        self.granted += 1
         heapq.heappush(self._waiting, Again(self._clock.now() + delay, index, attempt + 1, item))
         return True
 

@@ -114,7 +114,7 @@ class Story:
         self._crew = backend, workers
 
     def know(self, **facts: Any) -> None:
-        """What only its owner can say of the run: fields of `RunFacts` such as ``cache``, ``bundles``, ``warnings``."""
+        """What only its owner can say of the run: fields of `RunFacts` such as ``bundles``, ``warnings``."""
         self._known.update(facts)
 
     def tick(self, now: float) -> float | None:

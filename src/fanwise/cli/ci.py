@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fanwise import __version__
+from fanwise._format import plural
 from fanwise.cli._ci_table import print_table
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import Journal, journal_of, kept
@@ -189,25 +190,20 @@ def _bad_rows(source: Source, tables: Tables) -> list[tuple[str, str]]:
     return [(f"{source.unit} {bad.line}", describe(source, bad)) for bad in tables.bad_cells]
 
 
-def counted(count: int, what: str) -> str:
-    """``1 row``, ``1,220 rows``."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def _say(done: Done, rows: int, problems: Sequence[tuple[str, str]], options: RunOptions, seconds: float) -> None:
     """Name what went wrong; say in one line what was done."""
     tables, count = done.tables, done.rows_by_origin()
     for _, message in problems[:SHOWN]:
         tell(f"fanwise ci: {message}")
     if tables.bad.any():
-        tell(f"fanwise ci: {counted(int(tables.bad.sum()), 'row')} without a table; status says why.")
+        tell(f"fanwise ci: {plural(int(tables.bad.sum()), 'row')} without a table; status says why.")
     if done.empty_margins:
         options.note(
-            f"fanwise ci: {counted(done.empty_margins, 'row')} with an empty margin: the interval is 0 to inf."
+            f"fanwise ci: {plural(done.empty_margins, 'row')} with an empty margin: the interval is 0 to inf."
         )
     reused = ", ".join(f"{count[name]:,} {name}" for name in ("resumed", "cached") if count[name])
     reused = f" ({reused})" if reused else ""
-    what = f"{counted(len(tables.status), 'table')}, {counted(rows, 'row')}"
+    what = f"{plural(len(tables.status), 'table')}, {plural(rows, 'row')}"
     options.note(f"fanwise ci: {what} in {seconds:.2f} s{reused}.")
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["coverage", "grid_axis"]
 
 LARGEST_AXIS = 100_000
-AXES = ("p2", "p1", "odds_ratio")
 
 
 @click.command(
