@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,13 @@ from click.core import ParameterSource
 from fanwise._folders import cache_folder
 from fanwise.cli._errors import JSON
 from fanwise.cli._streams import tell
-from fanwise.errors import CacheError
+from fanwise.errors import CacheError, FanwiseWarning
 
 if TYPE_CHECKING:
     from fanwise import Cache
     from fanwise.typing import Progress
 
-__all__ = ["RunOptions", "epilog", "workload_options"]
+__all__ = ["RunOptions", "cache_dir_option", "epilog", "workload_options"]
 
 EXIT_CODES = "0 done · 2 usage or bad input · 3 finished, some items failed or were skipped · 130 interrupted"
 
@@ -55,6 +57,14 @@ class RunOptions:
         """Say something on stderr, unless ``-q`` was given."""
         if not self.quiet:
             tell(text)
+
+    @contextmanager
+    def warnings_as_notes(self, command: str) -> Iterator[None]:
+        """Say warnings in a line of the command, without the place in the code they come from."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", FanwiseWarning)  # a note under any filter, and never an error
+            warnings.showwarning = lambda message, *_: self.note(f"{command}: {message}.")
+            yield
 
     def cache(self) -> Cache | None:
         """The cache of this command, closed with it; None with ``--no-cache``, or where the user's own cannot be."""
@@ -103,21 +113,20 @@ def default_cache_dir() -> Path:
     return Path(cache_folder())
 
 
+def cache_dir_option(help: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """The option ``--cache-dir``, whatever the command does there."""
+    kind = click.Path(path_type=Path, readable=False)
+    return click.option("--cache-dir", type=kind, default=default_cache_dir, show_default="the user's cache", help=help)
+
+
 DISPLAYS = ["auto", "rich", "plain", "none"]
 _FILE = click.Path(path_type=Path, dir_okay=False, readable=False)
-_DIRECTORY = click.Path(path_type=Path, readable=False)
 _OPTIONS = (
     click.option(
         "-p", "--parallel", default="auto", callback=parallel, metavar="N|auto", help="Workers; 1: no workers."
     ),
     click.option("--backend", default="auto", metavar="NAME|URL", help="auto, serial, thread, process, ray or a URL."),
-    click.option(
-        "--cache-dir",
-        type=_DIRECTORY,
-        default=default_cache_dir,
-        show_default="the user's cache",
-        help="Where cache and journals are kept.",
-    ),
+    cache_dir_option("Where cache and journals are kept."),
     click.option("--no-cache", is_flag=True, help="Neither read nor fill the cache."),
     click.option("--resume", is_flag=True, help="Go on where an interrupted run ended."),
     click.option("--progress", type=click.Choice(DISPLAYS), default="auto", help="What is shown on stderr."),

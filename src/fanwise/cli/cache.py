@@ -24,7 +24,7 @@ from fanwise.cache._home import SCHEMA, is_present
 from fanwise.cache._settings import DISK
 from fanwise.cache._sizes import parse_age, parse_size, show_bytes, show_limit
 from fanwise.cli._errors import Exit
-from fanwise.cli._options import default_cache_dir, epilog
+from fanwise.cli._options import cache_dir_option, epilog
 from fanwise.errors import UsageError
 
 __all__ = ["clear", "info", "list_entries", "prune", "verify"]
@@ -69,13 +69,7 @@ def cache_command(name: str, *examples: str) -> Callable[[Callable[..., int]], c
 
     def decorate(function: Callable[..., int]) -> click.Command:
         @click.command(name=f"cache {name}", epilog=epilog(*(f"fanwise cache {name} {e}".rstrip() for e in examples)))
-        @click.option(
-            "--cache-dir",
-            type=click.Path(path_type=Path, readable=False),
-            default=default_cache_dir,
-            show_default="the user's cache",
-            help="Directory of the cache.",
-        )
+        @cache_dir_option("Directory of the cache.")
         @click.option("--json", is_flag=True, help="For machines, on stdout.")
         @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
         @click.option("-v", "--verbose", count=True, help="Say more.")

@@ -198,9 +198,7 @@ def _say(done: Done, rows: int, problems: Sequence[tuple[str, str]], options: Ru
     if tables.bad.any():
         tell(f"fanwise ci: {plural(int(tables.bad.sum()), 'row')} without a table; status says why.")
     if done.empty_margins:
-        options.note(
-            f"fanwise ci: {plural(done.empty_margins, 'row')} with an empty margin: the interval is 0 to inf."
-        )
+        options.note(f"fanwise ci: {plural(done.empty_margins, 'row')} with an empty margin: the interval is 0 to inf.")
     reused = ", ".join(f"{count[name]:,} {name}" for name in ("resumed", "cached") if count[name])
     reused = f" ({reused})" if reused else ""
     what = f"{plural(len(tables.status), 'table')}, {plural(rows, 'row')}"

@@ -16,7 +16,7 @@ import click
 from fanwise.cli._doctor import calibration, machine, packages, places, system
 from fanwise.cli._doctor.finding import Finding, worst
 from fanwise.cli._errors import JSON, Exit
-from fanwise.cli._options import default_cache_dir, epilog
+from fanwise.cli._options import cache_dir_option, epilog
 from fanwise.cli._summary import Summary, print_json
 from fanwise.engine._resources import HostResources, budget
 
@@ -27,13 +27,7 @@ _COLUMNS = 100
 
 @click.command(epilog=epilog("fanwise doctor", "fanwise doctor --calibrate --json"))
 @click.option("--calibrate", is_flag=True, help="Measure how fast workers start and data moves (2 s), and keep it.")
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, readable=False),
-    default=default_cache_dir,
-    show_default="the user's cache",
-    help="Where cache and journals are kept.",
-)
+@cache_dir_option("Where cache and journals are kept.")
 @click.option("--json", "as_json", is_flag=True, help="For machines, on stdout.")
 def doctor(calibrate: bool, cache_dir: Path, as_json: bool) -> int:
     """Look at Python, cores, memory, kernel, directories, packages and terminal; say what stands in fanwise's way.

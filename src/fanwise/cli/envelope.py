@@ -6,7 +6,6 @@ import functools
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +23,7 @@ from fanwise.cli._options import RunOptions, epilog, workload_options
 from fanwise.cli._outputs import check_writable, replace_text, terminable, write_reports
 from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json, workers_started
-from fanwise.errors import FanwiseWarning, UsageError
+from fanwise.errors import UsageError
 
 if TYPE_CHECKING:
     from fanwise.workloads.envelope import Grid, Sweep
@@ -114,7 +113,7 @@ def run(options: RunOptions, **own: Any) -> int:
     began = time.perf_counter()
     if bool(own["crops"]) == own["every"]:
         raise UsageError("give --crop NAME (repeatable) or --all, one of them.")
-    with warnings_as_notes(options):
+    with options.warnings_as_notes("fanwise envelope"):
         extras = _check(options, own)
         return _run(options, own, extras, began)
 
@@ -142,15 +141,6 @@ def _check(options: RunOptions, own: dict[str, Any]) -> Extras:
         compare=None if own["compare"] is None else open_results(own["compare"]),
         **{name: own[name] for name in ("bootstrap", "bands", "yield_cv", "seed", "format", "figures")},
     )
-
-
-@contextmanager
-def warnings_as_notes(options: RunOptions) -> Iterator[None]:
-    """Say warnings in a line of our own, without the place in the code they come from."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", FanwiseWarning)  # a note under any filter, and never an error
-        warnings.showwarning = lambda message, *_: options.note(f"fanwise envelope: {message}.")
-        yield
 
 
 @contextmanager

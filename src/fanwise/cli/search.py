@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,7 +187,7 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
 
     began = time.perf_counter()
     places = {"executor": executor} if executor else {"workers": options.parallel, "backend": options.backend}
-    with warnings_as_notes(options):
+    with options.warnings_as_notes("fanwise search"):
         result = run_search(
             config,
             out=out,
@@ -210,14 +209,6 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
     for line in _closing(result):
         say(line)
     return code, _summary(result, (code, time.perf_counter() - began), options, problems)
-
-
-@contextmanager
-def warnings_as_notes(options: RunOptions) -> Iterator[None]:
-    """Say warnings in a line of our own, without the place in the code they come from."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: options.note(f"fanwise search: {message}.")
-        yield
 
 
 def _print_unless(quiet: bool) -> Callable[[str], None]:
