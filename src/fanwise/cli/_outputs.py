@@ -30,6 +30,7 @@ __all__ = [
     "check_writable",
     "replace_text",
     "stdout_bytes",
+    "tell_problems",
     "terminable",
     "write_reports",
 ]
@@ -142,6 +143,12 @@ def write_reports(
     if options.trace is not None:
         wanted += [(options.trace, report.to_trace)]
     return [problem for path, text in wanted if (problem := _problem(path, text()))]
+
+
+def tell_problems(command: str, problems: Iterable[tuple[str, str]]) -> None:
+    """Say each problem, and where it is unless its message says so."""
+    for where, message in problems:
+        tell(f"{command}: {message}" if where in message else f"{command}: {where}: {message}")
 
 
 def _failed(report: RunReport, page: Path | None) -> str:

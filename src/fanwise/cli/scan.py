@@ -14,9 +14,8 @@ from click.core import ParameterSource
 
 from fanwise.cli._errors import Exit
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_reports, terminable, write_reports
+from fanwise.cli._outputs import check_reports, tell_problems, terminable, write_reports
 from fanwise.cli._scan_lists import print_rules, show
-from fanwise.cli._streams import tell
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 from fanwise.workloads.auditscan._options import COMPAT, FORMATS, UNKNOWN, check_options, checked_formats
@@ -200,8 +199,7 @@ class _Scan:
         from fanwise.workloads.auditscan._reports import unmet
 
         counted = summary.own["counts"]
-        for where, message in summary.problems:
-            tell(f"fanwise scan: {message}" if where in message else f"fanwise scan: {where}: {message}")
+        tell_problems("fanwise scan", summary.problems)
         for name, files in unmet(result):
             more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
             self.options.note(f"fanwise scan: not as '{name}' expects: {', '.join(files[:3])}{more}")

@@ -14,8 +14,7 @@ import click
 from fanwise.cli._errors import JSON, Exit
 from fanwise.cli._main import Commands
 from fanwise.cli._options import RunOptions, epilog, workload_options
-from fanwise.cli._outputs import check_reports, terminable, write_reports
-from fanwise.cli._streams import tell
+from fanwise.cli._outputs import check_reports, tell_problems, terminable, write_reports
 from fanwise.cli._summary import Output, Summary, print_json
 from fanwise.errors import UsageError
 
@@ -202,8 +201,7 @@ def _run_one(config: Path, out: Path, options: RunOptions, own: dict[str, Any], 
     problems = [*_problems(result), *write_reports(result.report, options, "search")]
     code = _code(result.verification, problems)
     say = options.note if options.json else _print_unless(options.quiet)
-    for where, message in problems:
-        tell(f"fanwise search: {message}" if where in message else f"fanwise search: {where}: {message}")
+    tell_problems("fanwise search", problems)
     if result.excluded:
         options.note(f"fanwise search: left out: {_left_out(result.excluded)}.")
     for line in _closing(result):
