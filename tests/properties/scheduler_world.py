@@ -10,10 +10,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from fanwise.engine._config import SchedulerConfig
-from fanwise.engine._ordering import first_of
 from fanwise.engine._scheduler import Scheduler
 from fanwise.errors import ItemTimeoutError, NotPicklableError, WorkerLostError
-from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Outcome, count_of
+from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Outcome, count_of, first_of
 from fanwise.records.scheduling import (
     HERE,
     Cancel,

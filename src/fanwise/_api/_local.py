@@ -64,6 +64,11 @@ class CoreClock:
         return cpu if _waits() > self._waits else max(cpu, wall_s)
 
 
+def _never() -> bool:
+    """An item that runs here is ended by Ctrl-C itself: it need not ask."""
+    return False
+
+
 @dataclass(slots=True)
 class News:
     """Blocks as (good items, seconds), items that failed for good, and next attempts as (item, attempt)."""
@@ -89,7 +94,6 @@ class LocalLoop:
         *,
         raises: bool,
         in_turn: bool = False,
-        interrupted: Callable[[], bool] = bool,
     ) -> None:
         self.first = 0
         self.values: list[Any] = []
@@ -101,7 +105,6 @@ class LocalLoop:
         self._source = source
         self._raises = raises
         self._in_turn = in_turn
-        self._interrupted = interrupted
         self.busy_s = 0.0
         self._last_s = 0.0
         self._spans: list[tuple[int, float]] = []
@@ -121,7 +124,7 @@ class LocalLoop:
         values = self.values
         before = len(values)
         items, drawing = self._source.block(self.first + before, pace.block())
-        place = _task.enter(_task.Place(self.first, values, 1, None, self._interrupted))
+        place = _task.enter(_task.Place(self.first, values, 1, None, _never))
         error: BaseException | None = None
         clock = CoreClock() if self._last_s > _CPU_FROM_S else None
         start = perf_counter()
@@ -177,7 +180,7 @@ class LocalLoop:
             if self.failure is not None and again.index > self.failure.index:
                 continue
             done: list[Any] = []
-            place = _task.enter(_task.Place(again.index, done, again.attempt, None, self._interrupted))
+            place = _task.enter(_task.Place(again.index, done, again.attempt, None, _never))
             start = perf_counter()
             try:
                 done.append(self._fn(again.item))

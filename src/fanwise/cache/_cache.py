@@ -313,22 +313,20 @@ class Cache(Inventory):
         wrapped: Memoized[P, T] = wrap(self, fn, options)
         return wrapped
 
-    def for_run(self, fn: Callable[..., T], /, *, version: Any = "") -> Memoized[..., T]:
+    def for_run(self, fn: Callable[..., T], /) -> Memoized[..., T]:
         """As `memoize`, for the items of a run: what has no key is computed, and said once, instead of refused.
 
         Parameters
         ----------
         fn : callable
             The function of the run.
-        version : any value with a canonical key
-            Counts as part of the key.
 
         Returns
         -------
         Memoized
             Picklable; a worker opens the same directory.
         """
-        wrapped: Memoized[..., T] = wrap(self, fn, Options(version=version, lenient=True))
+        wrapped: Memoized[..., T] = wrap(self, fn, Options(lenient=True))
         return wrapped
 
     def time(self) -> float:

@@ -38,8 +38,7 @@ def code_digest(fn: Any, otherwise: Callable[[Any], bytes], ignore_globals: Coll
 class CodeKeys:
     """Digests of the latest 256 pieces of code met, each valid as long as nothing it reaches was changed."""
 
-    def __init__(self, ignore_globals: Collection[str] = ()) -> None:
-        self._ignore = frozenset(ignore_globals)
+    def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Any, Captured]] = OrderedDict()
 
     def token(self, thing: Any) -> bytes:
@@ -53,7 +52,7 @@ class CodeKeys:
             return captured.digest + b"".join(captured.states())
 
     def _capture(self, thing: Any) -> Captured:
-        captured = capture(thing, ignore_globals=self._ignore)
+        captured = capture(thing)
         self._known[id(thing)] = (thing, captured)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)

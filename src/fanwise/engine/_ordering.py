@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from fanwise.records.outcomes import Batch, Settled, count_of
+from fanwise.records.outcomes import Settled, count_of, first_of
 
-__all__ = ["Reorder", "first_of"]
-
-
-def first_of(record: Settled) -> int:
-    """The index of the first item that a settled record stands for."""
-    return record.first if isinstance(record, Batch) else record.index
+__all__ = ["Reorder"]
 
 
 class Reorder:

@@ -23,8 +23,7 @@ class Replay:
     A stream that cannot be written to any more (a closed pipe) is dropped for the rest of the run with one warning.
     """
 
-    def __init__(self, *, label_items: bool = False) -> None:
-        self._label_items = label_items
+    def __init__(self) -> None:
         self._dropped: set[str] = set()
         self._registry: dict[Any, Any] = {}
         self._warned: dict[str, None] = {}
@@ -40,7 +39,7 @@ class Replay:
             elif thing.stream == "warning":
                 self._warn(thing.payload)
             else:
-                self.write(thing.stream, self._labelled(thing))
+                self.write(thing.stream, str(thing.payload))
 
     def write(self, stream: str, text: str) -> None:
         """Write text to the current ``sys.stdout`` or ``sys.stderr``."""
@@ -57,11 +56,6 @@ class Replay:
                 FanwiseWarning,
                 stacklevel=2,
             )
-
-    def _labelled(self, thing: Said) -> str:
-        if not self._label_items:
-            return str(thing.payload)
-        return "".join(f"[item {thing.index}] {line}" for line in thing.payload.splitlines(keepends=True))
 
     def _log(self, thing: Said) -> None:
         record = logging.makeLogRecord(thing.payload)

@@ -18,14 +18,13 @@ from fanwise.engine._chunks import Chunks
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._flights import Flight, Worker
 from fanwise.engine._losses import Losses
-from fanwise.engine._ordering import first_of
 from fanwise.engine._queue import Queue, Waiting
 from fanwise.engine._regain import Regain
 from fanwise.engine._results import Results
 from fanwise.engine._roster import Roster
 from fanwise.engine._source import Source
 from fanwise.errors import BackendError, BundleError
-from fanwise.records.outcomes import Batch, Failed, count_of
+from fanwise.records.outcomes import Batch, Failed, count_of, first_of
 from fanwise.records.scheduling import (
     HERE,
     Cancel,

@@ -35,9 +35,9 @@ def histogram(costs: Iterable[float]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(Counter(map(bin_of, costs)).items()))
 
 
-def slowest(first: int, costs: Iterable[float], count: int = 3) -> tuple[tuple[int, float], ...]:
-    """The ``count`` most expensive items as pairs (index, seconds), slowest first."""
-    return tuple(heapq.nlargest(count, enumerate(costs, first), key=lambda pair: pair[1]))
+def slowest(first: int, costs: Iterable[float]) -> tuple[tuple[int, float], ...]:
+    """The three most expensive items as pairs (index, seconds), slowest first."""
+    return tuple(heapq.nlargest(3, enumerate(costs, first), key=lambda pair: pair[1]))
 
 
 def of_blocks(

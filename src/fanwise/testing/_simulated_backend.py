@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
+from fanwise._seeds import generator
 from fanwise._task import Place, enter, leave
 from fanwise.errors import BackendError, UsageValueError
 from fanwise.records.outcomes import Batch, Failed, Settled
@@ -155,15 +156,9 @@ class SimulatedCrew:
         return settled
 
     def _call(self, index: int, item: Any, attempt: int, worker: int) -> Settled:
-        options = {} if self._work.seed is None else {"rng": _generator(self._work.seed, index)}
+        options = {} if self._work.seed is None else {"rng": generator(self._work.seed, index)}
         try:
             return Batch(index, (self._work.fn(item, **options),), 0.0, worker, attempt)
         except BaseException as error:  # noqa: BLE001 - whatever an item raises is its outcome, as in a worker
             text = "".join(traceback.format_exception(error))
             return Failed(index=index, attempts=attempt, worker=worker, error=error, traceback=text)
-
-
-def _generator(seed: int, index: int) -> Any:
-    from numpy.random import PCG64, Generator, SeedSequence
-
-    return Generator(PCG64(SeedSequence(seed, spawn_key=(index,))))

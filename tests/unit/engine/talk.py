@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from fanwise.engine._config import SchedulerConfig
-from fanwise.engine._ordering import first_of
 from fanwise.engine._scheduler import Scheduler
-from fanwise.records.outcomes import Batch, Failed, Outcome, Settled, count_of
+from fanwise.records.outcomes import Batch, Failed, Outcome, Settled, count_of, first_of
 from fanwise.records.scheduling import (
     HERE,
     Chunk,

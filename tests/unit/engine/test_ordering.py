@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.engine._ordering import Reorder, first_of
-from fanwise.records.outcomes import Batch, Ok, count_of
+from fanwise.engine._ordering import Reorder
+from fanwise.records.outcomes import Batch, Ok, count_of, first_of
 
 
 def cut(sizes: list[int], skipped: list[bool]) -> list[tuple[int, int, bool]]:

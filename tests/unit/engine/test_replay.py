@@ -21,11 +21,6 @@ def test_text_goes_to_the_stream_it_was_written_to(capsys: pytest.CaptureFixture
     assert (captured.out, captured.err) == ("one\nthree\n", "two\n")
 
 
-def test_lines_can_name_their_item(capsys: pytest.CaptureFixture[str]) -> None:
-    Replay(label_items=True).say([Said(17, "stdout", "a\nb")])
-    assert capsys.readouterr().out == "[item 17] a\n[item 17] b"
-
-
 def test_records_reach_the_loggers_handlers_once_and_name_their_item(caplog: pytest.LogCaptureFixture) -> None:
     payload = {"name": "app.model", "levelno": logging.INFO, "levelname": "INFO", "msg": "fitted", "args": None}
     with caplog.at_level(logging.INFO):

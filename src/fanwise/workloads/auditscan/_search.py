@@ -82,10 +82,9 @@ def _has_each(folded: str, sets: Sequence[Strings]) -> bool:
 class Searcher:
     """A rule set made ready to search texts. Patterns are compiled when the first candidate line turns up."""
 
-    def __init__(self, rules: RuleSet, compat: str | None = None, *, automaton: bool = True) -> None:
+    def __init__(self, rules: RuleSet, compat: str | None = None) -> None:
         self._rules = rules.rules
         self._compat = compat
-        self._automaton = automaton
         self._needed = [needed_literals(rule) for rule in self._rules]
         self._further = [further_literals(rule) for rule in self._rules]
         self._matchers: dict[int, Matcher] = {}
@@ -124,7 +123,7 @@ class Searcher:
     def _finder(self, numbers: tuple[int, ...]) -> tuple[list[str], Finder]:
         if numbers not in self._finders:
             literals = sorted(set[str]().union(*(self._needed[n] or () for n in numbers)))
-            self._finders[numbers] = literals, finder_for(literals, automaton=self._automaton)
+            self._finders[numbers] = literals, finder_for(literals)
         return self._finders[numbers]
 
     def _one(self, number: int, texts: Sequence[str], candidates: Sequence[int], alarm: Alarm) -> Found:

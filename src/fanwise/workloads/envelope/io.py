@@ -168,13 +168,13 @@ def warn(grid: Grid) -> None:
         warnings.warn(text, FanwiseWarning, stacklevel=3)
 
 
-def frames_to_grid(production: Any, harvest: Any, technology: str = "A") -> Grid:
+def frames_to_grid(production: Any, harvest: Any) -> Grid:
     """A grid from two pandas DataFrames in the layout of SPAM; which is which is said by their places."""
     sheets = of_frame("harvest", harvest), of_frame("production", production)
     for sheet in sheets:
         if not any(name in sheet.columns for name in SPAM_IDS):
             raise InputError(f"the {sheet.name} frame has no column grid_code or cell5m")
-    read = read_pair(*sheets, technology)
+    read = read_pair(*sheets, "A")
     noted = (f"{read.unpaired} cells are in only one of the frames and were dropped",) if read.unpaired else ()
     notes = Notes(noted, tuple(map(str, read.bad)), read.unpaired, read.aliases or {})
     return make_grid(read.ids, read.labels, read.pairs, {}, notes)
