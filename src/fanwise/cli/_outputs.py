@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
 from fanwise._format import plural
+from fanwise._whole import atomic
 from fanwise.cli._errors import as_sentence, reason
 from fanwise.cli._streams import tell
 from fanwise.errors import InputError, UsageError
@@ -176,10 +177,5 @@ def replace_text(path: Path, text: str) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):  # the disk may be gone altogether
-            temporary.unlink(missing_ok=True)
+    with atomic(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))  # names of files may be no text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fanwise import __version__
+from fanwise._whole import atomic
 from fanwise.cli._errors import Exit
 from fanwise.cli._journals import journal_of
 from fanwise.cli._options import RunOptions, epilog, workload_options
@@ -136,7 +137,6 @@ def _check_files(options: RunOptions, own: dict[str, Any]) -> Path | None:
 def _publish(done: Coverage, output: Path | None, plot: Path | None, *, log: bool) -> None:
     from fanwise.workloads.exactci._coverage import coverage_rows
     from fanwise.workloads.exactci._panels import draw_coverage
-    from fanwise.workloads.exactci.io import atomic
 
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(coverage_rows(done))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fanwise._whole import atomic
 from fanwise.errors import InputError
 from fanwise.workloads.exactci import Status
 from fanwise.workloads.exactci import _delimited as delimited
@@ -22,7 +22,7 @@ from fanwise.workloads.exactci._delimited import PlainBlock, QuotedBlock, TextSo
 from fanwise.workloads.exactci._matrix import MatrixSource, tables_of
 from fanwise.workloads.exactci._parquet import ParquetSource
 from fanwise.workloads.exactci._scratch import Scratch
-from fanwise.workloads.exactci.io import Wanted, atomic, open_source, open_target, read_tables
+from fanwise.workloads.exactci.io import Wanted, open_source, open_target, read_tables
 
 ABCD = Wanted(("a", "b", "c", "d"))
 
@@ -251,28 +251,6 @@ def test_an_empty_parquet_file_has_one_empty_block(tmp_path: Path, place: Scratc
         (block,) = source.blocks()
         assert len(block) == 0
         assert read_tables(source, ABCD, place).counts[:].shape == (0, 4)
-
-
-def test_an_output_is_there_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "o.csv"
-    with atomic(path) as file:
-        file.write(b"half")
-        assert not path.exists()
-    assert path.read_bytes() == b"half"
-    with pytest.raises(ValueError, match="stop"), atomic(path) as file:
-        file.write(b"other")
-        raise ValueError("stop")
-    assert os.listdir(tmp_path) == ["o.csv"]
-    assert path.read_bytes() == b"half"
-
-
-def test_a_full_disk_names_the_output(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space left") as caught, atomic(tmp_path / "o.csv") as file:
-        with open("/dev/full", "wb") as full:
-            os.dup2(full.fileno(), file.fileno())
-        file.write(b"x")
-    assert caught.value.filename == str(tmp_path / "o.csv")
-    assert os.listdir(tmp_path) == []
 
 
 def test_a_matrix_of_counts_becomes_tables(place: Scratch) -> None:

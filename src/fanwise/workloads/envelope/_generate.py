@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fanwise._whole import atomic
 from fanwise.errors import UsageValueError
 from fanwise.workloads.envelope._cells import Pair
 from fanwise.workloads.envelope._crops import facts
@@ -115,17 +116,8 @@ def write_grid(grid: Grid, path: str) -> None:
     for code, (ha, mt) in grid.columns.items():
         columns |= {f"{code}_H": pa.array(ha, from_pandas=True), f"{code}_P": pa.array(mt, from_pandas=True)}
     table = pa.table(columns)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:  # pyarrow opens no name that is not UTF-8
-            if path.lower().endswith(".parquet"):  # a dictionary of numbers that hardly repeat takes half the time
-                pq.write_table(table, file, use_dictionary=[*names])
-            else:
-                arrow_csv.write_csv(table, file)
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = path
-        raise
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with atomic(Path(path)) as file:  # pyarrow opens no name that is not UTF-8
+        if path.lower().endswith(".parquet"):  # a dictionary of numbers that hardly repeat takes half the time
+            pq.write_table(table, file, use_dictionary=[*names])
+        else:
+            arrow_csv.write_csv(table, file)

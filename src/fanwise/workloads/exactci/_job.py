@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fanwise._whole import atomic
 from fanwise.errors import InputError
 from fanwise.workloads.exactci import _forest
 from fanwise.workloads.exactci._answers import ORIGINS, Answers, added_columns
@@ -24,7 +25,6 @@ from fanwise.workloads.exactci.io import (
     Source,
     Tables,
     Wanted,
-    atomic,
     listed,
     open_source,
     open_target,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,6 @@ __all__ = [
     "Tables",
     "Target",
     "Wanted",
-    "atomic",
     "listed",
     "open_source",
     "open_target",
@@ -253,23 +251,3 @@ def open_target(file: BinaryIO, suffix: str, columns: Sequence[str], source: Sou
     if suffix == ".parquet":
         return ParquetTarget(file)
     return TextTarget(file, DELIMITERS[suffix], columns, source)
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Write a file under a temporary name and rename it when all of it is on disk; nothing is left after a failure.
-
-    An `OSError` names the final path, whichever call it came from.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        error.filename = os.fspath(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
