@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.api.chosen import options
 
 import fanwise
 from fanwise._api._hiring import asked, begins_here, may_fan_out, places_for, unplanned
-from fanwise._api._options import Options, read_options
 from fanwise.errors import UsageError
-
-GIVEN: dict[str, Any] = {
-    "workers": None, "backend": "auto", "executor": None, "chunk_size": None, "on_error": "raise", "retries": 0, "timeout": None,
-    "deadline": None, "seed": None, "cache": None, "progress": "none", "resume": None,
-}  # fmt: skip
-
-
-def options(**given: Any) -> Options:
-    return read_options(**{**GIVEN, **given})
 
 
 class Elsewhere:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.unit.api.chosen import options
 
 from fanwise import _task
 from fanwise._api import _planning
 from fanwise._api._again import SecondChances
 from fanwise._api._local import LocalLoop
-from fanwise._api._options import Options, read_options
 from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
 from fanwise._api._source import source_of
 from fanwise.backends import process
@@ -22,15 +22,6 @@ from fanwise.engine._plan import FanOut, Stay
 from fanwise.engine._resources import Cores, Memory
 from fanwise.testing import FakeClock
 from fanwise.typing import Retry
-
-GIVEN: dict[str, Any] = {
-    "workers": None, "backend": "auto", "executor": None, "chunk_size": None, "on_error": "raise", "retries": 0, "timeout": None,
-    "deadline": None, "seed": None, "cache": None, "progress": "none", "resume": None,
-}  # fmt: skip
-
-
-def options(**given: Any) -> Options:
-    return read_options(**{**GIVEN, **given})
 
 
 class Machine:

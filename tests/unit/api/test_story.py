@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.unit.api.chosen import options
 
 import fanwise
 from fanwise import _task
 from fanwise._api._again import SecondChances
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._local import LocalLoop, News, failed_here
-from fanwise._api._options import read_options
 from fanwise._api._planning import EvenPace
 from fanwise._api._source import source_of
 from fanwise._api._story import Story, Stretch, label_of
@@ -23,15 +23,10 @@ from fanwise.records import run_events as told
 from fanwise.records import scheduling as s
 from fanwise.testing import FakeClock, RecordingProgress
 
-GIVEN: dict[str, Any] = {
-    "workers": None, "backend": "auto", "executor": None, "chunk_size": None, "on_error": "return", "retries": 0, "timeout": None,
-    "deadline": None, "seed": None, "cache": None, "resume": None,
-}  # fmt: skip
-
 
 def story_of(progress: Any = "none", total: int | None = 10, clock: FakeClock | None = None) -> tuple[Story, FakeClock]:
     clock = clock or FakeClock()
-    return Story(abs, total, read_options(**GIVEN, progress=progress), clock), clock
+    return Story(abs, total, options(on_error="return", progress=progress), clock), clock
 
 
 def loop_of(items: list[Any]) -> LocalLoop:

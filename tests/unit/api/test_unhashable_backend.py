@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.unit.api.chosen import options
 
 import fanwise
-from fanwise._api._options import read_options
 from fanwise.backends.serial import SerialBackend
 from fanwise.errors import UsageValueError
-
-GIVEN: dict[str, Any] = dict.fromkeys(("workers", "executor", "chunk_size", "timeout", "deadline", "seed", "resume"))
-GIVEN |= {"backend": "auto", "on_error": "raise", "retries": 0, "progress": "none", "cache": None}
 
 
 @dataclass
@@ -30,12 +27,12 @@ class Plain:
 
 
 def test_it_may_be_given_with_a_timeout() -> None:
-    options = read_options(**GIVEN | {"backend": Plain(), "timeout": 2})
-    assert (options.backend, options.timeout, options.in_workers_only) == (Plain(), 2.0, True)
-    assert options.described()["backend"] == "Plain"
-    assert not options.is_remote
+    chosen = options(backend=Plain(), timeout=2)
+    assert (chosen.backend, chosen.timeout, chosen.in_workers_only) == (Plain(), 2.0, True)
+    assert chosen.described()["backend"] == "Plain"
+    assert not chosen.is_remote
 
 
 def test_beside_an_executor_of_another_place_it_is_refused_by_name() -> None:
     with fanwise.Executor(1) as executor, pytest.raises(UsageValueError, match="does not agree with the executor's"):
-        read_options(**GIVEN | {"backend": Plain(), "executor": executor})
+        options(backend=Plain(), executor=executor)
