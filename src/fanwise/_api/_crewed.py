@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from fanwise._api import _endings
 from fanwise._api._behind import Behind
+from fanwise._api._bundle_uses import bundles_in, facts_of, sentence_of, together
 from fanwise._api._endings import DONE, Ending
 from fanwise._api._hiring import Places
 from fanwise._api._scene import Scene
-from fanwise._api._shared import bundles_in, facts_of, sentence_of, together
 from fanwise._api._source import Overlay
 from fanwise._api._starting import StartWatch
 from fanwise.backends.serial import SerialBackend

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import fanwise
 from fanwise import Bundle
-from fanwise._api._shared import Use, bundles_in, facts_of, sentence_of, together
+from fanwise._api._bundle_uses import Use, bundles_in, facts_of, sentence_of, together
 from fanwise.typing import Attachment
 
 BUNDLE: list[Bundle] = []
