@@ -22,3 +22,4 @@ autodoc_member_order = "bysource"
 default_role = "code"
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types are shown as they are written; no index of other projects is fetched
+suppress_warnings = ["ref.python"]  # the type "path" of a parameter is no reference to an attribute of that name

@@ -40,7 +40,7 @@ class Verification:
     max_abs : float
         Largest absolute difference.
     max_rel : float
-        Largest difference relative to max(1, |reference|), for coefficients to |reference| + standard error.
+        Largest difference relative to ``max(1, |reference|)``, for coefficients to ``|reference| + se``.
     worst : tuple of (int, str) or None
         Id and column of the largest relative difference.
     """
