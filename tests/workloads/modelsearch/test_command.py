@@ -106,12 +106,13 @@ def test_several_configurations_share_warm_workers(here: Path, fanwise: Any) -> 
     assert (here / "alone" / "ranked.csv").read_bytes() == (here / "search.search" / "ranked.csv").read_bytes()
 
 
-def test_warnings_are_said_in_a_line_of_their_own(here: Path, fanwise: Any) -> None:
+@pytest.mark.parametrize("under", ["default", "error", "ignore"])
+def test_warnings_are_said_in_a_line_of_their_own(here: Path, fanwise: Any, under: Any) -> None:
     table = columns()
     table["x3"][50] = np.nan
     write_csv(here / "data.csv", month_ends(120), table)
     with warnings.catch_warnings():
-        warnings.simplefilter("default")
+        warnings.simplefilter(under)
         said = run(fanwise)
     assert said.code == 0
     assert "fanwise search: 1 gap in the training rows" in said.err
