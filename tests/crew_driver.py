@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
     Event,

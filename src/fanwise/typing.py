@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from fanwise.records.chunks import Chunk
     from fanwise.records.run_events import RunEvent
-    from fanwise.records.scheduling import Chunk, Event
+    from fanwise.records.scheduling import Event
     from fanwise.report import RunReport
 
 __all__ = [

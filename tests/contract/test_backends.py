@@ -19,16 +19,9 @@ from fanwise.backends._clusters import cluster
 from fanwise.backends.process import ProcessBackend
 from fanwise.backends.serial import SerialBackend
 from fanwise.backends.thread import ThreadBackend
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed, Ok
-from fanwise.records.scheduling import (
-    Chunk,
-    ChunkFinished,
-    ChunkReturned,
-    Finished,
-    WorkerDied,
-    WorkerReady,
-    WorkerRetired,
-)
+from fanwise.records.scheduling import ChunkFinished, ChunkReturned, Finished, WorkerDied, WorkerReady, WorkerRetired
 from fanwise.typing import Backend, Crew
 
 # pytest-timeout watches every test from a thread of its own, which takes no lock that a fork would copy

@@ -22,8 +22,9 @@ from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
 from fanwise import _task, current_task
 from fanwise.backends.process import ProcessBackend, _forkserver
 from fanwise.errors import UsageError, UsageValueError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed
-from fanwise.records.scheduling import Chunk, ChunkFinished, Finished, Printed, StartFailed, WorkerDied, WorkerReady
+from fanwise.records.scheduling import ChunkFinished, Finished, Printed, StartFailed, WorkerDied, WorkerReady
 from fanwise.testing import Kill, Scripted, leaks
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:workers are forked as requested")]

@@ -22,16 +22,9 @@ from tests.crew_driver import PATIENCE_S, Driver, RealClock, Rescuer, chunks_of,
 
 from fanwise.backends.process import ProcessBackend
 from fanwise.errors import BackendError, NotPicklableError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed, Ok
-from fanwise.records.scheduling import (
-    Chunk,
-    ChunkFinished,
-    ChunkReturned,
-    Printed,
-    StartFailed,
-    WorkerDied,
-    WorkerReady,
-)
+from fanwise.records.scheduling import ChunkFinished, ChunkReturned, Printed, StartFailed, WorkerDied, WorkerReady
 from fanwise.testing import BadException, Exit, Hang, Kill, Raise, Scripted, Unpicklable
 
 # pytest-timeout watches every test from a thread of its own, which takes no lock that a fork would copy

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._scheduler import Scheduler
 from fanwise.errors import ItemTimeoutError, NotPicklableError, WorkerLostError
+from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Outcome, count_of, first_of
 from fanwise.records.scheduling import (
-    HERE,
     Cancel,
     CancelChunk,
-    Chunk,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Deadline,
     Decide,
     Demand,

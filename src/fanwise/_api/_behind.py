@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fanwise.engine._driver import Listener
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import Chunk
 
 __all__ = ["Behind"]
 
@@ -15,7 +16,7 @@ class Behind:
 
     def __init__(self, listener: Listener) -> None:
         self.manned = False
-        self.here: s.Chunk | None = None
+        self.here: Chunk | None = None
         self._listener = listener
         self._kept: list[tuple[s.Event, Sequence[s.Command]]] | None = []
 

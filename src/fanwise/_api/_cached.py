@@ -22,8 +22,9 @@ from fanwise._seeds import generator
 from fanwise._task import current_task
 from fanwise.engine._driver import Listener
 from fanwise.errors import FanwiseWarning, UsageError
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.outcomes import Batch, first_of
-from fanwise.records.scheduling import ChunkFinished, ChunkStats, Command, Event
+from fanwise.records.scheduling import ChunkFinished, Command, Event
 
 if TYPE_CHECKING:
     from fanwise.cache import Cache, Memoized

@@ -22,6 +22,7 @@ from fanwise.engine._interrupts import NoInterrupts
 from fanwise.engine._scheduler import Scheduler
 from fanwise.errors import BackendError, WorkerLostError
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Failed, Ok, Settled
 from fanwise.typing import Work
 
@@ -194,7 +195,7 @@ class Collector:
             is_dropped=self._is_dropped,
         )
 
-    def _is_dropped(self, chunk: s.Chunk) -> bool:
+    def _is_dropped(self, chunk: Chunk) -> bool:
         """Whether the future was cancelled before it was sent; from now on it cannot be."""
         future = self._sent[chunk.first].future
         return not future.running() and not future.set_running_or_notify_cancel()

@@ -24,6 +24,7 @@ from fanwise.engine._replay import Replay
 from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.costs import histogram
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
 from fanwise.typing import Attachment, Backend, Crew, Work
@@ -225,18 +226,18 @@ class CrewStage:
     def take_over(self, first: Settled, busy_s: float) -> None:
         """The first item has ended, and this thread drives from now on."""
         driver, chunk, now = self._lead()
-        stats = s.ChunkStats(busy_s, costs=histogram([busy_s]), slowest=((chunk.first, busy_s),), least=busy_s)
-        driver.feed(s.Finished(now, s.HERE, chunk.id, (first,)))
-        driver.feed(s.ChunkFinished(now, s.HERE, chunk.id, stats))
+        stats = ChunkStats(busy_s, costs=histogram([busy_s]), slowest=((chunk.first, busy_s),), least=busy_s)
+        driver.feed(s.Finished(now, HERE, chunk.id, (first,)))
+        driver.feed(s.ChunkFinished(now, HERE, chunk.id, stats))
 
     def call_off(self, signal: int) -> None:
         """The first item was interrupted, and with it the run: workers may end what they are at."""
         driver, chunk, now = self._lead()
-        driver.feed(s.ChunkReturned(now, s.HERE, chunk.id, chunk.first))
+        driver.feed(s.ChunkReturned(now, HERE, chunk.id, chunk.first))
         assert self._interrupts is not None
         self._interrupts.note(signal)
 
-    def _lead(self) -> tuple[Driver, s.Chunk, float]:
+    def _lead(self) -> tuple[Driver, Chunk, float]:
         """Drive in this thread from now on: what was heard in the other one is told."""
         assert self._driver is not None
         assert self._interrupts is not None

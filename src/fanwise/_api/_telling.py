@@ -9,9 +9,10 @@ from fanwise._api._story import Begun, Decided, Entry, Stretch
 from fanwise._format import message_of
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
+from fanwise.records.chunks import HERE
 from fanwise.records.costs import of_blocks, without
 from fanwise.records.run_events import RunEvent
-from fanwise.records.scheduling import HERE, Command, Event
+from fanwise.records.scheduling import Command, Event
 from fanwise.report import ReportBuilder, RunFacts, RunReport
 
 __all__ = ["Teller"]

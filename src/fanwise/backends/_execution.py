@@ -16,9 +16,9 @@ from time import monotonic
 from typing import Any, Protocol
 
 from fanwise._task import Place, enter, leave
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
-from fanwise.records.scheduling import ChunkStats
 
 __all__ = [
     "FLUSH_S",

@@ -12,9 +12,9 @@ from fanwise._format import traceback_of
 from fanwise._seeds import bind
 from fanwise._task import Place
 from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed, Settled
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
     Event,

@@ -17,11 +17,10 @@ from fanwise._seeds import bind
 from fanwise._task import Place
 from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
 from fanwise.backends.serial import record_of
+from fanwise.records.chunks import Chunk, ChunkStats
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Event,
     Finished,
     StartFailed,

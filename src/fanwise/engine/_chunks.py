@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fanwise.engine._queue import UNBOUNDED
-from fanwise.records.scheduling import ChunkStats
+from fanwise.records.chunks import ChunkStats
 
 __all__ = ["ChunkAim", "Chunks"]
 

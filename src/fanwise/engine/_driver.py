@@ -16,6 +16,7 @@ from fanwise.engine._interrupts import Interrupts
 from fanwise.engine._replay import Replay
 from fanwise.engine._resources import Resources
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import HERE, Chunk
 from fanwise.records.outcomes import Failed, Lost, Settled
 from fanwise.typing import Clock, Crew, InterruptPolicy
 
@@ -69,7 +70,7 @@ class Hands:
     policy: InterruptPolicy = field(default_factory=InterruptPolicy)
     deadline: float | None = None
     quiet_after_failure: bool = False
-    is_dropped: Callable[[s.Chunk], bool] | None = None
+    is_dropped: Callable[[Chunk], bool] | None = None
 
 
 class Driver:
@@ -214,7 +215,7 @@ class Driver:
         here = self._hands.here
         if here is None:
             raise RuntimeError("the scheduler ran an item here in a run that forbids it")
-        here.send(s.HERE, command.chunk)
+        here.send(HERE, command.chunk)
         with self._hands.interrupts.raising():
             self._from_here.extend(here.wait(0))
 

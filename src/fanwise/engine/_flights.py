@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Settled, count_of, first_of
-from fanwise.records.scheduling import Chunk
 
 __all__ = ["Flight", "Worker"]
 

@@ -24,15 +24,13 @@ from fanwise.engine._results import Results
 from fanwise.engine._roster import Roster
 from fanwise.engine._source import Source
 from fanwise.errors import BackendError, BundleError
+from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, count_of, first_of
 from fanwise.records.scheduling import (
-    HERE,
     Cancel,
     CancelChunk,
-    Chunk,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Command,
     Deadline,
     Decide,

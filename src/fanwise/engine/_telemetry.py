@@ -9,15 +9,13 @@ from typing import Any
 from fanwise._format import duration, message_of
 from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
+from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.costs import histogram, slowest
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Settled, count_of, first_of
 from fanwise.records.run_events import RunEvent
 from fanwise.records.scheduling import (
-    HERE,
-    Chunk,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Command,
     Decide,
     Drawn,

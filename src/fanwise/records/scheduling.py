@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fanwise.records.chunks import UNMEASURED, Chunk, ChunkStats
 from fanwise.records.outcomes import Settled
 
 __all__ = [
-    "HERE",
     "Cancel",
     "CancelChunk",
-    "Chunk",
     "ChunkFinished",
     "ChunkReturned",
-    "ChunkStats",
     "Command",
     "Deadline",
     "Decide",
@@ -48,34 +46,6 @@ __all__ = [
     "WorkerReady",
     "WorkerRetired",
 ]
-
-HERE = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive items ``first … first+count-1`` sent to one worker. ``attempt`` counts from 1."""
-
-    id: int
-    first: int
-    count: int
-    attempt: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkStats:
-    """What a worker measured over one chunk. Times in seconds, sizes in bytes."""
-
-    busy: float = 0.0  # wall time inside the function
-    cpu: float = 0.0
-    codec: float = 0.0  # pickling in the worker, both ways
-    bytes_in: int = 0
-    bytes_out: int = 0
-    rss: int = 0  # resident size of the worker at the end of the chunk
-    slowest: tuple[tuple[int, float], ...] = ()  # (index, seconds) of at most three items
-    costs: tuple[tuple[int, int], ...] = ()  # histogram: (bin, items), bins of records.costs
-    least: float | None = None  # smallest cost of an item
-    counts: tuple[float, ...] = ()  # by a function that looks items up: items found, seconds of that, further counts
 
 
 # Events: what happened. `now` is the driver's monotonic clock.
@@ -137,7 +107,7 @@ class ChunkFinished:
     now: float
     worker: int
     chunk: int
-    stats: ChunkStats = ChunkStats()
+    stats: ChunkStats = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)

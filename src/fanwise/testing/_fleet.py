@@ -13,12 +13,11 @@ from math import exp, inf
 from random import Random
 
 from fanwise.errors import UsageValueError
+from fanwise.records.chunks import Chunk, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Settled
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Event,
     Finished,
     StartFailed,

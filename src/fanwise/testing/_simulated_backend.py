@@ -10,8 +10,9 @@ from typing import Any
 from fanwise._seeds import generator
 from fanwise._task import Place, enter, leave
 from fanwise.errors import BackendError, UsageValueError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Failed, Settled
-from fanwise.records.scheduling import Chunk, Event
+from fanwise.records.scheduling import Event
 from fanwise.testing._fleet import Cost, Fault, Fleet, Price, World
 from fanwise.typing import Clock, Work
 

@@ -17,8 +17,9 @@ from fanwise._api._cached import CachedFn, CachedSource, Counting, Recalling, Re
 from fanwise._api._source import source_of
 from fanwise.cache import Counters
 from fanwise.errors import FanwiseWarning
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.outcomes import Batch
-from fanwise.records.scheduling import ChunkFinished, ChunkStats, Command, Event, Interrupt
+from fanwise.records.scheduling import ChunkFinished, Command, Event, Interrupt
 from fanwise.testing import MemoryCache
 
 

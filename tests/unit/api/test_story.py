@@ -21,6 +21,7 @@ from fanwise._api._telling import events_of
 from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import Chunk
 from fanwise.testing import FakeClock, RecordingProgress
 
 
@@ -154,7 +155,7 @@ def test_steps_of_the_scheduler_become_events() -> None:
     progress = RecordingProgress()
     story, clock = story_of(progress)
     story.tick(clock.now())
-    story.hear(s.WorkerReady(0.1, 1, 4711, "fork", 0.01), [s.Send(1, s.Chunk(0, 0, 5))])
+    story.hear(s.WorkerReady(0.1, 1, 4711, "fork", 0.01), [s.Send(1, Chunk(0, 0, 5))])
     names = [type(event).__name__ for event in progress.events]
     assert names == ["RunStarted", "WorkerStarted", "ChunkSent"]
 

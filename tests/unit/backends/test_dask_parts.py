@@ -37,7 +37,7 @@ from fanwise.backends.remote._letters import (
 )
 from fanwise.backends.serial import SerialBackend
 from fanwise.errors import BackendError, FanwiseWarning, UsageError
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment
 
 

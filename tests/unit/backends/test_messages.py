@@ -31,8 +31,8 @@ from fanwise.backends.process._messages import (
 from fanwise.backends.process._pickling import Packed, dumps
 from fanwise.backends.process._wire import Frame, Kind
 from fanwise.errors import NotPicklableError
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Said
-from fanwise.records.scheduling import ChunkStats
 from fanwise.typing import Attachment
 
 

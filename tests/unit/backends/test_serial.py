@@ -11,16 +11,9 @@ from tests.crew_driver import RealClock, work
 
 from fanwise import current_task
 from fanwise.backends.serial import SerialBackend, SerialCrew, record_of
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch
-from fanwise.records.scheduling import (
-    Chunk,
-    ChunkFinished,
-    ChunkReturned,
-    Finished,
-    WorkerDied,
-    WorkerReady,
-    WorkerRetired,
-)
+from fanwise.records.scheduling import ChunkFinished, ChunkReturned, Finished, WorkerDied, WorkerReady, WorkerRetired
 
 
 def hire(fn: Callable[..., Any], items: list[Any], **options: Any) -> SerialCrew:

@@ -8,7 +8,8 @@ from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
 
 from fanwise import current_task
 from fanwise.backends.thread import ThreadBackend
-from fanwise.records.scheduling import Chunk, ChunkFinished, WorkerRetired
+from fanwise.records.chunks import Chunk
+from fanwise.records.scheduling import ChunkFinished, WorkerRetired
 
 
 def test_items_run_at_the_same_time() -> None:

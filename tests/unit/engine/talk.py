@@ -6,12 +6,10 @@ from typing import Any, TypeVar
 
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._scheduler import Scheduler
+from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Outcome, Settled, count_of, first_of
 from fanwise.records.scheduling import (
-    HERE,
-    Chunk,
     ChunkFinished,
-    ChunkStats,
     Command,
     Emit,
     Event,

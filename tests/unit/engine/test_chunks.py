@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanwise.engine._chunks import ChunkAim, Chunks
-from fanwise.records.scheduling import ChunkStats
+from fanwise.records.chunks import ChunkStats
 
 
 def sizes(items: int, cost: float, workers: int, aim: ChunkAim = ChunkAim(), *, known: bool = True) -> list[int]:

@@ -12,6 +12,7 @@ from fanwise.engine._interrupts import NoInterrupts
 from fanwise.engine._replay import Replay
 from fanwise.engine._resources import Cores, Memory
 from fanwise.records import scheduling as s
+from fanwise.records.chunks import HERE, Chunk
 from fanwise.records.outcomes import Batch, Failed, Said
 from fanwise.testing import FakeClock
 from fanwise.typing import InterruptPolicy
@@ -34,7 +35,7 @@ class Diary:
     def start(self, count: int) -> None:
         self.told.append(("start", count))
 
-    def send(self, worker: int, chunk: s.Chunk) -> None:
+    def send(self, worker: int, chunk: Chunk) -> None:
         self.told.append(("send", worker, chunk.id))
 
     def cancel(self, worker: int, chunk: int) -> None:
@@ -157,7 +158,7 @@ def driver_of(
 
 COMMANDS: list[tuple[s.Command, Any]] = [
     (s.StartWorkers(2), ("start", 2)),
-    (s.Send(1, s.Chunk(7, 0, 3)), ("send", 1, 7)),
+    (s.Send(1, Chunk(7, 0, 3)), ("send", 1, 7)),
     (s.CancelChunk(1, 7), ("cancel", 1, 7)),
     (s.Kill(1, "too slow"), ("kill", 1, "too slow")),
     (s.Retire(2), ("retire", 2)),
@@ -340,7 +341,7 @@ class TestEnding:
 class TestMemory:
     @pytest.mark.parametrize(("available", "levels"), [(50, []), (9, [1]), (1, [2]), (12, [])])
     def test_low_memory_is_told_with_the_largest_worker(self, available: int, levels: list[int]) -> None:
-        script = Script(Tick=[s.Send(1, s.Chunk(0, 0, 1))])
+        script = Script(Tick=[s.Send(1, Chunk(0, 0, 1))])
         driver, crew, _ = driver_of(script, resources=Machine(available))
         crew.rss = {1: 10, 2: 30}
         crew.busy = [(1, 0, 0.0)]
@@ -351,7 +352,7 @@ class TestMemory:
         assert all(event.largest == 2 for event in low)
 
     def test_whoever_listens_hears_what_was_seen(self) -> None:
-        script = Script(Tick=[s.Send(1, s.Chunk(0, 0, 1))])
+        script = Script(Tick=[s.Send(1, Chunk(0, 0, 1))])
         listener = Quiet()
         driver, crew, _ = driver_of(script, resources=Machine(50), listener=listener)
         crew.rss, crew.busy = {1: 10, 2: 30}, [(1, 0, 0.0)]
@@ -364,7 +365,7 @@ class TestMemory:
 
     def test_recovery_is_told_only_above_the_upper_bound(self) -> None:
         machine = Machine(5)
-        script = Script(Tick=[s.Send(1, s.Chunk(0, 0, 1))])
+        script = Script(Tick=[s.Send(1, Chunk(0, 0, 1))])
         driver, crew, _ = driver_of(script, resources=machine)
         crew.busy = [(1, 0, 0.0)]
         driver.feed(s.Tick(0.0))
@@ -374,7 +375,7 @@ class TestMemory:
         assert [event.level for event in script.heard if isinstance(event, s.MemoryLow)] == [1, 0]
 
     def test_nobody_looks_at_memory_while_no_worker_is_busy(self) -> None:
-        script = Script(Tick=[s.Send(1, s.Chunk(0, 0, 1))])
+        script = Script(Tick=[s.Send(1, Chunk(0, 0, 1))])
         driver, crew, _ = driver_of(script)
         driver.feed(s.Tick(0.0))
         driver.turn()
@@ -383,7 +384,7 @@ class TestMemory:
 
 
 def test_a_chunk_that_nobody_wants_any_more_is_settled_without_being_sent() -> None:
-    script = Script(Tick=[s.Send(1, s.Chunk(4, 8, 1))])
+    script = Script(Tick=[s.Send(1, Chunk(4, 8, 1))])
     driver, crew, _ = driver_of(script, is_dropped=lambda chunk: chunk.first == 8)
     driver.feed(s.Tick(0.0))
     assert crew.told == []
@@ -391,7 +392,7 @@ def test_a_chunk_that_nobody_wants_any_more_is_settled_without_being_sent() -> N
 
 
 def test_running_here_needs_a_crew_of_one() -> None:
-    driver, _, _ = driver_of(Script(Tick=[s.RunHere(s.Chunk(0, 0, 1))]))
+    driver, _, _ = driver_of(Script(Tick=[s.RunHere(Chunk(0, 0, 1))]))
     with pytest.raises(RuntimeError, match="forbids"):
         driver.feed(s.Tick(0.0))
 
@@ -399,12 +400,12 @@ def test_running_here_needs_a_crew_of_one() -> None:
 def test_what_ran_here_is_heard_like_anything_else() -> None:
     clock = FakeClock()
     here = Diary(clock)
-    chunk = s.Chunk(0, 0, 2)
-    here.events = [[s.Finished(0.0, s.HERE, 0, (Batch(0, [1, 2]),)), s.ChunkFinished(0.0, s.HERE, 0)]]
+    chunk = Chunk(0, 0, 2)
+    here.events = [[s.Finished(0.0, HERE, 0, (Batch(0, [1, 2]),)), s.ChunkFinished(0.0, HERE, 0)]]
     script = Script(Tick=[s.RunHere(chunk)])
     driver, _, _ = driver_of(script, clock=clock, here=here)
     driver.feed(s.Tick(0.0))
-    assert here.told == [("send", s.HERE, 0)]
+    assert here.told == [("send", HERE, 0)]
     driver.turn()
     assert script.names == ["Tick", "Finished", "ChunkFinished"]
 
@@ -413,8 +414,8 @@ def test_workers_are_heard_between_two_blocks_that_run_here() -> None:
     """They become ready while items run here; a run that never looked would do all items here."""
     clock = FakeClock()
     here = Diary(clock)
-    chunk = s.Chunk(0, 0, 2)
-    here.events = [[s.Finished(0.0, s.HERE, 0, (Batch(0, [1, 2]),)), s.ChunkFinished(0.0, s.HERE, 0)]]
+    chunk = Chunk(0, 0, 2)
+    here.events = [[s.Finished(0.0, HERE, 0, (Batch(0, [1, 2]),)), s.ChunkFinished(0.0, HERE, 0)]]
     script = Script(Tick=[s.RunHere(chunk)])
     driver, crew, _ = driver_of(script, clock=clock, here=here)
     crew.events = [[s.WorkerReady(0.0, 1, 77, "fork")]]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanwise.engine._flights import Flight, Worker
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Failed, Ok, Said
-from fanwise.records.scheduling import Chunk
 
 
 def flight(first: int = 10, count: int = 10, id: int = 1) -> Flight:

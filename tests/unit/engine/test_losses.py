@@ -8,10 +8,10 @@ from tests.unit.engine.talk import Talk
 from fanwise.engine._attempts import Attempts, delay_before
 from fanwise.engine._chunks import ChunkAim
 from fanwise.errors import ItemTimeoutError, NotPicklableError, WorkerLostError
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok
 from fanwise.records.scheduling import (
     ChunkFinished,
-    ChunkStats,
     Drawn,
     Finish,
     Finished,

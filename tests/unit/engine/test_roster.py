@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._flights import Flight, Worker
 from fanwise.engine._roster import Roster
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 
 
 def roster(workers: int = 4, ready: int = 0, **config: object) -> Roster:

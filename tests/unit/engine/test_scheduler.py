@@ -7,9 +7,9 @@ from tests.unit.engine.talk import Talk
 
 from fanwise.engine._chunks import ChunkAim
 from fanwise.errors import BackendError, NotPicklableError
+from fanwise.records.chunks import HERE
 from fanwise.records.outcomes import Batch, Failed, Ok
 from fanwise.records.scheduling import (
-    HERE,
     Cancel,
     CancelChunk,
     ChunkFinished,

@@ -8,12 +8,11 @@ from tests.unit.engine.talk import Talk
 from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
+from fanwise.records.chunks import HERE, ChunkStats
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import (
-    HERE,
     ChunkFinished,
     ChunkReturned,
-    ChunkStats,
     Drawn,
     Event,
     Finished,

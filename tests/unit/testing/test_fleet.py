@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanwise.errors import UsageValueError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Failed
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
     Event,

@@ -9,15 +9,9 @@ from fanwise import current_task
 from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._config import SchedulerConfig
 from fanwise.errors import BackendError, UsageError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed, Lost
-from fanwise.records.scheduling import (
-    Chunk,
-    ChunkReturned,
-    Finish,
-    StartFailed,
-    WorkerReady,
-    WorkerRetired,
-)
+from fanwise.records.scheduling import ChunkReturned, Finish, StartFailed, WorkerReady, WorkerRetired
 from fanwise.testing import SimulatedBackend
 from fanwise.typing import Backend, Crew
 

@@ -33,9 +33,9 @@ from fanwise.backends.process._start import Starter
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
 from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, READY, UNATTACHED
 from fanwise.errors import BackendError, BundleError, NotPicklableError
+from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Settled
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
     Event,

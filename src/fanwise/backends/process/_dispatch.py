@@ -14,7 +14,7 @@ from fanwise.backends.process._parcel import Parcel
 from fanwise.backends.process._pickling import Packed, dumps, is_plain
 from fanwise.backends.process._wire import Kind
 from fanwise.errors import NotPicklableError
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment, Work
 
 __all__ = ["Dispatcher"]

@@ -14,7 +14,7 @@ from fanwise.backends.process._lines import LineReader
 from fanwise.backends.process._process import Process
 from fanwise.backends.process._wire import Channel, Role
 from fanwise.backends.process._worker import KEPT
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment
 
 __all__ = ["InFlight", "Link"]

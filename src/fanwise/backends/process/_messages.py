@@ -20,8 +20,8 @@ from fanwise.backends.process._pickling import Packed, loads, pack_results
 from fanwise.backends.process._sections import Section, join, split
 from fanwise.backends.process._wire import INLINE, Frame
 from fanwise.errors import NotPicklableError
+from fanwise.records.chunks import ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Said, Settled
-from fanwise.records.scheduling import ChunkStats
 from fanwise.typing import Attachment
 
 __all__ = [

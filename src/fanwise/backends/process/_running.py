@@ -28,7 +28,7 @@ from fanwise.backends.process._output import Capture
 from fanwise.backends.process._pickling import is_plain
 from fanwise.backends.process._wire import Channel, Kind
 from fanwise.errors import NotPicklableError
-from fanwise.records.scheduling import ChunkStats
+from fanwise.records.chunks import ChunkStats
 
 __all__ = ["RETURNED", "Job", "Part", "Runner"]
 

@@ -28,7 +28,7 @@ from fanwise.backends.process._state import Place
 from fanwise.backends.process._wire import Frame, Kind, Spare, WireError
 from fanwise.backends.process._worker import CUT, FAULTY_FUNCTION, KEPT, READY, UNATTACHED
 from fanwise.backends.remote._letters import Answer, Note, Order, Script
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment
 
 __all__ = ["Child"]

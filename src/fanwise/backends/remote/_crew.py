@@ -23,8 +23,8 @@ from fanwise.backends.remote._liaison import GRACE_S, LEASE_S, Liaison
 from fanwise.backends.remote._news import Answered, Broken, Joined, Left, Listed, Message, Node, Withdrawn
 from fanwise.backends.remote._port import Cluster
 from fanwise.errors import BackendError
+from fanwise.records.chunks import Chunk
 from fanwise.records.scheduling import (
-    Chunk,
     ChunkFinished,
     ChunkReturned,
     Event,

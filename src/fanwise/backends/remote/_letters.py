@@ -19,7 +19,7 @@ from fanwise.backends.process._parcel import Numbering, pack_function
 from fanwise.backends.process._pickling import Packed, dumps
 from fanwise.backends.process._state import Place, State
 from fanwise.errors import NotPicklableError
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment, Work
 
 __all__ = [

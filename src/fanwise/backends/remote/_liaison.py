@@ -16,7 +16,7 @@ from fanwise.backends.remote._letters import Answer, Desk, Letter, Need, Note, O
 from fanwise.backends.remote._news import Answered, Broken, Joined, Left, Listed, Message, Node, Withdrawn
 from fanwise.backends.remote._port import Cluster, Ticket
 from fanwise.errors import BackendError
-from fanwise.records.scheduling import Chunk
+from fanwise.records.chunks import Chunk
 from fanwise.typing import Attachment
 
 __all__ = ["GRACE_S", "LEASE_S", "Liaison"]
