@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOOR = 85
+FLOOR = 95
 COMPILE = "from fanwise.workloads.exactci._solve import ready; ready('conditional'); ready('unconditional')"
 """Kernels are compiled once, before several test processes would write the same compiler cache."""
 

@@ -309,11 +309,12 @@ def test_a_report_and_a_trace_are_written(run: Run) -> None:
 
 
 def test_a_report_that_cannot_be_written_after_all_costs_a_three(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_space(*arguments: object, **options: object) -> int:
-        raise OSError(28, "No space left on device")
+    def no_space_for_a_page(fd: int) -> None:
+        if ".html" in os.readlink(f"/proc/self/fd/{fd}"):
+            raise OSError(28, "No space left on device")
 
     put("t.csv", TRIALS)
-    monkeypatch.setattr(Path, "write_text", no_space)
+    monkeypatch.setattr(os, "fsync", no_space_for_a_page)
     ended = run("t.csv", "-o", "o.csv", "--report", "r.html")
     assert ended.code == 3
     assert "cannot write r.html: no space left on device." in ended.err
