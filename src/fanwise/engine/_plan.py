@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, isqrt
+from math import isqrt
 
 from fanwise._format import duration
 from fanwise.engine._costs import Costs, Machine, Remembered
@@ -232,12 +232,11 @@ class Pace:
         workers = self._workers(total, cost * total)
         if workers < 2 or (machine.method != "forkserver" and machine.warm < workers - 1):
             return STAY
-        at_once = self._at_once(workers, total)
-        start = self._costs.start(machine, workers - 1)
-        expected = so_far + start + max(ceil((total - 1) / workers) * cost, (total - 1) * cost / at_once)
-        if at_once < 2 or expected >= LEAST_GAIN * total * cost:
+        left, start = total - 1, self._costs.start(machine, workers - 1)
+        expected = so_far + self._expected(left, left * cost, workers, start)
+        if self._at_once(workers, total) < 2 or expected >= LEAST_GAIN * total * cost:
             return STAY
-        return self._fan_out(1, total - 1, cost, workers, start, total * cost - expected)
+        return self._fan_out(1, left, cost, workers, start, total * cost - expected)
 
     def missed(self, start_s: float) -> float:
         """Seconds that were lost by having run all here, had workers been there ``start_s`` after the first item.
