@@ -78,7 +78,7 @@ class CrewStage:
         self._low = Reorder(terms.first)
         options = scene.options
         self._fn = fn
-        self._replay = Replay()
+        self._replay = Replay(label_items=options.label_items)
         self._reuse = reuse
         self._behind = Behind(self._listener()) if terms.at_first else None
         self._work = Work(

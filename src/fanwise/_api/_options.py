@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from fanwise._task import current_task
 from fanwise.errors import UsageError, UsageTypeError, UsageValueError
 from fanwise.typing import Retry
 
@@ -17,7 +19,19 @@ if TYPE_CHECKING:
     from fanwise.cache import Cache
     from fanwise.typing import Backend, Progress
 
-__all__ = ["LOCAL_BACKENDS", "Options", "check_call", "check_seed", "checked_backend", "read_options", "whole_number"]
+__all__ = [
+    "LABEL_ITEMS",
+    "LOCAL_BACKENDS",
+    "Options",
+    "check_call",
+    "check_seed",
+    "checked_backend",
+    "read_options",
+    "whole_number",
+]
+
+LABEL_ITEMS: ContextVar[bool] = ContextVar("fanwise_label_items", default=False)
+"""Whether lines that items print in workers begin with their item: what ``-v`` asks of the calls of a command."""
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
 _ON_ERROR = ("raise", "return")
@@ -40,6 +54,7 @@ class Options:
     progress: str | Progress
     resume: Any
     cache: Cache | None = None
+    label_items: bool = False
 
     @property
     def in_workers_only(self) -> bool:
@@ -111,6 +126,7 @@ def read_options(**given: Any) -> Options:
         progress=_progress(given["progress"]),
         resume=_path("resume", given["resume"]),
         cache=_cache(given["cache"]),
+        label_items=LABEL_ITEMS.get() and current_task() is None,  # a call within an item: its lines are that item's
     )
 
 

@@ -135,7 +135,11 @@ _OPTIONS = (
     click.option("--json", is_flag=True, is_eager=True, callback=remember, help="A summary for machines on stdout."),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
     click.option(
-        "-v", "--verbose", count=True, show_default=False, help="More on stderr; -vv: everything, with stack traces."
+        "-v",
+        "--verbose",
+        count=True,
+        show_default=False,
+        help="More on stderr; lines of items in workers begin with [item N]; -vv: everything, with stack traces.",
     ),
     click.option("--force", is_flag=True, help="Overwrite outputs and start afresh."),
 )
@@ -151,6 +155,10 @@ def workload_options(command: Callable[..., int]) -> Callable[..., int]:
             from fanwise.cli._logs import configure
 
             click.get_current_context().call_on_close(configure(options.verbose, os.environ, f"{os.getpid():x}"))
+        if options.verbose:
+            from fanwise._api._options import LABEL_ITEMS
+
+            click.get_current_context().call_on_close(functools.partial(LABEL_ITEMS.reset, LABEL_ITEMS.set(True)))
         return command(options, **values)
 
     return functools.reduce(lambda function, option: option(function), reversed(_OPTIONS), gathered)

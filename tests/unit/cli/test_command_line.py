@@ -12,12 +12,12 @@ import click
 import pytest
 from tests.programs import plain_environment
 
-import fanwise.cli
+import fanwise
 from fanwise import __version__, errors
 from fanwise.cli import _errors, _main, main
 from fanwise.cli._errors import Exit, ending
 from fanwise.cli._main import root
-from fanwise.cli._options import workload_options
+from fanwise.cli._options import RunOptions, workload_options
 from fanwise.cli.help import TOPICS, page, topic
 
 
@@ -211,6 +211,51 @@ def test_very_verbose_adds_the_stack_trace(command: object, capsys: pytest.Captu
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert err.endswith("fanwise probe: bad.\n")
+
+
+def prints(item: int) -> int:
+    print(f"item {item}\nsays so")
+    print("and complains", file=sys.stderr)
+    return item
+
+
+def prints_within(item: int) -> list[int]:
+    return fanwise.map(prints, [item], backend="process", workers=1)
+
+
+def heard(command: object, capsys: pytest.CaptureFixture[str], fn: object, *words: str, backend: str) -> list[str]:
+    """What two items of ``fn`` write to stdout and stderr of a command."""
+
+    def body(options: RunOptions) -> int:
+        fanwise.map(fn, range(5, 7), backend=backend, workers=2 if backend == "process" else 1, progress="none")
+        return 0
+
+    command(body)
+    assert main(["probe", *words]) == 0
+    return list(capsys.readouterr())
+
+
+ALONE = ["item 5\nsays so\nitem 6\nsays so\n", "and complains\nand complains\n"]
+
+
+@pytest.mark.process
+def test_verbose_puts_the_item_before_each_line_that_it_prints_in_a_worker(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert heard(command, capsys, prints, "-v", backend="process") == [
+        "[item 0] item 5\n[item 0] says so\n[item 1] item 6\n[item 1] says so\n",
+        "[item 0] and complains\n[item 1] and complains\n",
+    ]
+    assert heard(command, capsys, prints, backend="process") == ALONE, "the choice ends with its command"
+
+
+@pytest.mark.process
+def test_lines_of_items_of_the_calling_process_have_no_item_before_them(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fn in (prints, prints_within):
+        out, _ = heard(command, capsys, fn, "-v", backend="serial")
+        assert out == ALONE[0]
 
 
 def test_machines_get_an_object_for_a_bad_ending_too(command: object, capsys: pytest.CaptureFixture[str]) -> None:

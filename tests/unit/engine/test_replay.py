@@ -6,9 +6,12 @@ import io
 import logging
 import sys
 import warnings
+from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fanwise.engine._replay import Replay
 from fanwise.errors import FanwiseWarning
@@ -19,6 +22,46 @@ def test_text_goes_to_the_stream_it_was_written_to(capsys: pytest.CaptureFixture
     Replay().say([Said(0, "stdout", "one\n"), Said(0, "stderr", "two\n"), Said(1, "stdout", "three\n")])
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("one\nthree\n", "two\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "out", "err"),
+    [
+        ([Said(17, "stdout", "a\nb\n")], "[item 17] a\n[item 17] b\n", ""),
+        ([Said(0, "stdout", "a\n\nb")], "[item 0] a\n[item 0] \n[item 0] b", ""),
+        ([Said(0, "stdout", "a\r50 %\x0cb\u2028c\r\n")], "[item 0] a\r50 %\x0cb\u2028c\r\n", ""),
+        ([Said(0, "stdout", "."), Said(1, "stdout", ".\nb\n")], "[item 0] ..\n[item 1] b\n", ""),
+        ([Said(0, "stdout", "a"), Said(0, "stdout", ""), Said(1, "stdout", "\n")], "[item 0] a\n", ""),
+        ([Said(0, "stdout", ""), Said(1, "stdout", "a\n"), Said(2, "stdout", "")], "[item 1] a\n", ""),
+        ([Said(0, "stdout", "a"), Said(0, "stderr", "b\n"), Said(0, "stdout", "c")], "[item 0] ac", "[item 0] b\n"),
+    ],
+    ids=["each line", "an empty line", "line ends only", "one line of two", "its end alone", "nothing", "both streams"],
+)
+def test_lines_can_begin_with_their_item(
+    said: list[Said], out: str, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Replay(label_items=True).say(said)
+    assert capsys.readouterr() == (out, err)
+
+
+def test_what_was_written_past_python_has_no_item_but_ends_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    replay = Replay(label_items=True)
+    replay.say([Said(3, "stdout", "a")])
+    replay.write("stdout", "raw\nraw\n")
+    replay.say([Said(3, "stdout", "b\n")])
+    assert capsys.readouterr().out == "[item 3] araw\nraw\n[item 3] b\n"
+
+
+@given(st.lists(st.builds(Said, st.integers(0, 99), st.just("stdout"), st.text("ab\r\n", max_size=9))))
+def test_without_its_labels_a_text_is_what_was_said_and_each_line_has_one(said: list[Said]) -> None:
+    heard = io.StringIO()
+    with redirect_stdout(heard):
+        Replay(label_items=True).say(said)
+    lines = heard.getvalue().split("\n")
+    shown = [line for line in lines if line]
+    assert all(line.startswith("[item ") and line.count("[item ") == 1 for line in shown)
+    assert lines[:-1] == shown[: len(lines) - 1]
+    assert "\n".join(line.partition("] ")[2] for line in lines) == "".join(str(one.payload) for one in said)
 
 
 def test_records_reach_the_loggers_handlers_once_and_name_their_item(caplog: pytest.LogCaptureFixture) -> None:
