@@ -6,12 +6,12 @@ import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fanwise._format import size
 from fanwise.engine._sentences import Decision, decide
+from fanwise.records._record import record
 
 if TYPE_CHECKING:
     from fanwise.bundle import Bundle
@@ -24,7 +24,7 @@ _NAMED = 3
 _DIGEST_BYTES_PER_S = 1e8  # 1 % of what it takes to digest them: 10 GB/s
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """A bundle, how often its descriptor was sent in a run, and how many workers had it."""
 

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api._hiring import prepare_bundles
@@ -22,6 +21,7 @@ from fanwise.engine._interrupts import NoInterrupts
 from fanwise.engine._scheduler import Scheduler
 from fanwise.errors import BackendError, WorkerLostError
 from fanwise.records import scheduling as s
+from fanwise.records._record import record
 from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Batch, Failed, Ok, Settled
 from fanwise.typing import Work
@@ -35,7 +35,7 @@ __all__ = ["Collector", "Submitted"]
 _LINGER_S = 0.001  # hiring a crew again costs about 0.2 ms: not between tasks that follow each other closely
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Submitted:
     """A call to make, and the future that waits for it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api import _endings
@@ -24,6 +23,7 @@ from fanwise.engine._replay import Replay
 from fanwise.engine._resources import HostResources
 from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
+from fanwise.records._record import record
 from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.costs import histogram
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
@@ -40,7 +40,7 @@ _LOOKED_AT = 64  # items, for bundles in them
 _REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanwise.errors import BackendError, RunInterrupted, RunTimeoutError
+from fanwise.records._record import record
 from fanwise.records.outcomes import Failed, Lost, Outcome
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["DONE", "Ending", "blame", "carry", "say_where"]
 _ITEM_REPR = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ending:
     """``how``: done, error, source, interrupted, deadline, broken or closed; ``error`` is what is to be raised."""
 

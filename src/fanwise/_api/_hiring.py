@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanwise._api._planning import budget_of
 from fanwise.engine._sentences import Decision, decide
 from fanwise.errors import UsageError
+from fanwise.records._record import record
 
 if TYPE_CHECKING:
     from fanwise._api._options import Options
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """A backend, and whether it was made for this call and ends with it."""
 
@@ -96,7 +96,7 @@ def unplanned(options: Options, total: int | None) -> Decision:
     if options.workers == 1:
         return decide("serial.asked", {})
     if options.backend == "serial" or options.executor is not None:
-        return Decision("serial.asked", "Ran in this process because the serial backend was asked for.")
+        return Decision("serial.asked", "Ran in this process because the serial backend was asked for.", {})
     return decide("serial.few-items", n=total or 0)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fanwise._api._options import Options
 from fanwise._api._source import Source
 from fanwise._api._story import Story
+from fanwise.records._record import record
 from fanwise.typing import Clock, InterruptPolicy
 
 __all__ = ["Scene"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scene:
     """One call: its options and input, the clock, who listens, and how results are wanted."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +13,7 @@ from fanwise._api._host import host_facts, load_now
 from fanwise._api._local import LocalLoop, News
 from fanwise._api._options import LOCAL_BACKENDS
 from fanwise.engine._sentences import Decision
+from fanwise.records._record import record
 
 if TYPE_CHECKING:
     from fanwise._api._options import Options
@@ -31,7 +31,7 @@ _TICK_S = 0.1
 _EARLY = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Begun:
     """The run began, with so many items (None: nobody knows)."""
 
@@ -39,7 +39,7 @@ class Begun:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decided:
     """A decision of the plan, and the item before which it was made."""
 
@@ -48,7 +48,7 @@ class Decided:
     item: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stretch:
     """Blocks that ran in the calling process."""
 

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from fanwise._task import Place, enter, leave
+from fanwise.records._record import record
 from fanwise.records.chunks import ChunkStats
 from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
@@ -98,7 +99,7 @@ class Streak:
         return Batch(self.first, self.values, self.spread, worker, attempts)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """Item ``index`` raised ``error``."""
 

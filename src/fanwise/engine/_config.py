@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from fanwise.engine._chunks import ChunkAim
+from fanwise.records._record import record
 from fanwise.typing import Retry
 
 __all__ = ["SchedulerConfig"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SchedulerConfig:
     """What one run asks of the scheduler.
 
@@ -69,7 +68,7 @@ class SchedulerConfig:
     raise_on_error: bool = True
     retry: Retry | None = None
     timeout: float | None = None
-    chunks: ChunkAim = field(default_factory=ChunkAim)
+    chunks: ChunkAim = ChunkAim()
     item_cost: float | None = None
     here_allowed: bool = False
     at_first: bool = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
+from fanwise.records._record import record
+
 __all__ = ["Costs", "Experience", "Machine", "Remembered", "Rent"]
 
 FORGET = 0.5
@@ -153,7 +155,7 @@ class Costs:
         return self.updated(spawn_s=seconds * min(workers, machine.cores) / new)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remembered:
     """What one function cost last time: seconds per item, cores kept busy, bytes and pickling seconds per result."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from fanwise.records._record import record
 
 __all__ = ["TEMPLATES", "Decision", "decide"]
 
@@ -45,13 +46,13 @@ TEMPLATES: Mapping[str, str] = {
 _PLURAL = re.compile(r"\b1 (item|worker|processe|core)s\b")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """What was decided: a code of the published list, a sentence, and the numbers in it."""
 
     code: str
     text: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any]
 
 
 def decide(code: str, facts: Mapping[str, Any] | None = None, /, **words: object) -> Decision:

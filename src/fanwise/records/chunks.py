@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fanwise.records._record import record
 
 __all__ = ["HERE", "UNMEASURED", "Chunk", "ChunkStats"]
 
@@ -10,7 +10,7 @@ HERE = 0
 """The calling process, where workers are numbered."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chunk:
     """Consecutive items ``first … first+count-1`` sent to one worker. ``attempt`` counts from 1."""
 
@@ -20,7 +20,7 @@ class Chunk:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkStats:
     """What a worker measured over one chunk. Times in seconds, sizes in bytes."""
 

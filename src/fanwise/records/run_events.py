@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from fanwise.records._record import record
 
 __all__ = [
     "ChunkDone",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunStarted:
     """``total`` is ``None`` for an input whose length is not known."""
 
@@ -36,18 +37,18 @@ class RunStarted:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Planned:
     """A decision of the plan: a code of the published list, a whole sentence, and the numbers in it."""
 
     at: float
     code: str
     text: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any]
     item: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerStarted:
     """A worker can take work; starting it took ``seconds``."""
 
@@ -58,7 +59,7 @@ class WorkerStarted:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerEnded:
     """``how``: ``done``, ``retired``, ``killed`` or ``died``; ``index`` is the item it was at when it died."""
 
@@ -69,7 +70,7 @@ class WorkerEnded:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkSent:
     """Items ``first … first+count-1`` went to a worker."""
 
@@ -79,7 +80,7 @@ class ChunkSent:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkDone:
     """A worker (0: the calling process) is through with a chunk. Seconds and bytes are sums over its items.
 
@@ -107,7 +108,7 @@ class ChunkDone:
     least: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemFailed:
     """An item ended as `Failed`."""
 
@@ -120,7 +121,7 @@ class ItemFailed:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemLost:
     """An item ended as `Lost`; ``last_output`` is the end of what its worker wrote to descriptors 1 and 2."""
 
@@ -133,7 +134,7 @@ class ItemLost:
     last_output: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemRetried:
     """An item is tried again; ``attempt`` is the number of the attempt to come."""
 
@@ -142,7 +143,7 @@ class ItemRetried:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemorySample:
     """Bytes: free memory of the machine or control group, resident size of the caller and of each worker."""
 
@@ -152,7 +153,7 @@ class MemorySample:
     workers: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryLow:
     """Memory ran low (1, 2) or recovered (0)."""
 
@@ -160,7 +161,7 @@ class MemoryLow:
     level: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interrupted:
     """A signal of the user reached the run."""
 
@@ -168,7 +169,7 @@ class Interrupted:
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunEnded:
     """``how``: ``done``, ``error``, ``interrupted`` or ``deadline``."""
 

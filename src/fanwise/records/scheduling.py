@@ -6,9 +6,9 @@ A worker is named by a small number that is never used twice in a run. ``HERE`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from fanwise.records._record import record
 from fanwise.records.chunks import UNMEASURED, Chunk, ChunkStats
 from fanwise.records.outcomes import Settled
 
@@ -51,7 +51,7 @@ __all__ = [
 # Events: what happened. `now` is the driver's monotonic clock.
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawn:
     """``count`` further items of the source are at hand; those that a journal or a cache has need not be run."""
 
@@ -61,7 +61,7 @@ class Drawn:
     cached: tuple[Settled, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourceEnded:
     """The source has no more items; ``error`` is what it raised, if it did."""
 
@@ -69,7 +69,7 @@ class SourceEnded:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerReady:
     """A worker can take chunks; it took ``seconds`` to start."""
 
@@ -80,7 +80,7 @@ class WorkerReady:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Running:
     """What a worker is at, read from its progress cell: item ``index`` since ``since``."""
 
@@ -90,7 +90,7 @@ class Running:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """The next items of a chunk are settled, in order; a chunk may need several of these."""
 
@@ -100,17 +100,18 @@ class Finished:
     settled: tuple[Settled, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkFinished:
-    """The worker is through with a chunk."""
+    """The worker is through with a chunk; its last results may come with that, in place of a `Finished`."""
 
     now: float
     worker: int
     chunk: int
     stats: ChunkStats = UNMEASURED
+    settled: tuple[Settled, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkReturned:
     """The worker gave the rest of a chunk back unstarted, from item ``first`` on (answer to `CancelChunk`)."""
 
@@ -120,7 +121,7 @@ class ChunkReturned:
     first: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unsendable:
     """Item ``index`` of a chunk just sent cannot be pickled; the rest of the chunk went on its way without it."""
 
@@ -131,7 +132,7 @@ class Unsendable:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerDied:
     """A worker is gone without having been told to; ``index`` is the item it was at, if known.
 
@@ -148,7 +149,7 @@ class WorkerDied:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerRetired:
     """A worker that was told to retire is gone, or one that retired by itself (``max_tasks_per_child``)."""
 
@@ -156,7 +157,7 @@ class WorkerRetired:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartFailed:
     """``count`` workers could not be started; ``fatal`` when no later try can succeed (a failing initializer).
 
@@ -170,7 +171,7 @@ class StartFailed:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Printed:
     """Whole lines that a worker wrote to descriptor ``fd`` (1 or 2) past Python: C code, child programs, last words."""
 
@@ -180,14 +181,14 @@ class Printed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tick:
     """Time has passed."""
 
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryLow:
     """Memory ran low (``level`` 1: below 10 %; 2: below 2 %; 0: above 15 % again); ``largest`` is the biggest worker."""
 
@@ -196,7 +197,7 @@ class MemoryLow:
     largest: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemorySeen:
     """Bytes at hand (machine or control group), resident in the calling process, and in each worker. For listeners only."""
 
@@ -206,7 +207,7 @@ class MemorySeen:
     workers: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interrupt:
     """The ``count``-th signal of the user arrived (or the grace after the first one is over)."""
 
@@ -215,14 +216,14 @@ class Interrupt:
     signal: int = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deadline:
     """The time for the whole run is over."""
 
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Demand:
     """The consumer of a stream took ``count`` further outcomes."""
 
@@ -230,7 +231,7 @@ class Demand:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cancel:
     """These items are no longer wanted, if they have not been sent yet."""
 
@@ -264,7 +265,7 @@ Event = (
 # Commands: what is to be done. The driver performs them in order and decides nothing.
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Draw:
     """Take ``count`` further items from the source.
 
@@ -274,14 +275,14 @@ class Draw:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartWorkers:
     """Start ``count`` further workers."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Give a chunk to a worker."""
 
@@ -289,7 +290,7 @@ class Send:
     chunk: Chunk
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelChunk:
     """Ask a worker to give a chunk back that it has not begun."""
 
@@ -297,7 +298,7 @@ class CancelChunk:
     chunk: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kill:
     """Stop a worker at once (SIGKILL)."""
 
@@ -305,14 +306,14 @@ class Kill:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Retire:
     """Let a worker end when it is through with what it has."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunHere:
     """Run these items in the calling process and report them as `Finished` and `ChunkFinished` of worker ``HERE``.
 
@@ -324,7 +325,7 @@ class RunHere:
     begun: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Retrying:
     """Item ``index`` is tried again; ``attempt`` is the number of the attempt to come. Nothing to do but to say so."""
 
@@ -332,7 +333,7 @@ class Retrying:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decide:
     """The plan changed while running: a code of the published list and its numbers. Nothing to do but to say so."""
 
@@ -340,14 +341,14 @@ class Decide:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emit:
     """These results are final; ordered runs emit them in item order."""
 
     settled: Settled
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WakeAt:
     """Send `Running` for each busy worker and then `Tick`, at this time at the latest.
 
@@ -357,7 +358,7 @@ class WakeAt:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finish:
     """The run is over: ``done``, ``error``, ``source``, ``interrupted``, ``deadline``, ``cancelled`` or ``broken``."""
 

@@ -239,7 +239,7 @@ def test_very_many_workers_share_lanes():
 
 def test_a_backend_is_read_from_the_first_decision():
     for code, backend in [("fallback.no-gain", "fallback"), ("threads.asked", "thread"), ("remote.asked", "remote")]:
-        events = [told.Planned(0.0, code, "A whole sentence."), told.ChunkDone(0.1, 1, 0, 1, ok=1)]
+        events = [told.Planned(0.0, code, "A whole sentence.", {}), told.ChunkDone(0.1, 1, 0, 1, ok=1)]
         assert report_of(events).backend == backend
     assert report_of([told.ChunkDone(0.1, 1, 0, 1, ok=1)]).backend == "thread"
     assert report_of([told.WorkerStarted(0.1, 1, 5, "fork", 0.1)]).backend == "process"

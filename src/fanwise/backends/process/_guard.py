@@ -6,8 +6,9 @@ import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn, TypeVar
+
+from fanwise.records._record import record
 
 __all__ = ["DEFECT", "Raised", "attempt", "exit_after"]
 
@@ -17,7 +18,7 @@ DEFECT = 70
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Raised:
     """What user code raised, as a value."""
 

@@ -6,7 +6,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -16,6 +16,7 @@ from fanwise.backends.process._messages import FunctionOptions
 from fanwise.backends.process._pickling import Packed, dumps, dumps_by_value
 from fanwise.backends.process._sections import join
 from fanwise.errors import NotPicklableError
+from fanwise.records._record import record
 from fanwise.typing import Work
 
 __all__ = ["Numbering", "Parcel", "pack_function"]
@@ -24,7 +25,7 @@ _REMEMBERED = 64
 _SMALL = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parcel:
     """A pickled function, the number workers know it by, and how it is run."""
 
