@@ -1,6 +1,6 @@
 """How many items go into the next chunk.
 
-Aim for 10 ms of work, less towards the end so that all workers end together (guided self-scheduling, Polychronopoulos
+Aim for 20 ms of work, less towards the end so that all workers end together (guided self-scheduling, Polychronopoulos
 & Kuck 1987), but never so little that the coordinator would be the bottleneck: with W workers and a cost of
 ``chunk_cost_s`` for each chunk, chunks of ``2 · W · chunk_cost_s`` keep it half idle.
 
@@ -10,22 +10,22 @@ costs the caller 80 µs. Each of their items is still timed, taken back and lost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fanwise.engine._queue import UNBOUNDED
+from fanwise.records._record import record
 from fanwise.records.chunks import ChunkStats
 
 __all__ = ["ChunkAim", "Chunks"]
 
 HEAVY_TAIL = 5.0
 WINDOW = 2  # chunks in flight per worker
+LEAST_S = 0.001  # of work: caller and worker spend 0.3 ms on a chunk where each finds the other's data in its caches
 RAMP = 16  # without a probe, chunks grow by this factor at most: the first item of a function is often its slowest
 SHORTEST_S = 1e-9
 TOGETHER_S = 0.001  # short chunks of a fixed size go together up to so much work
 TOGETHER_SHARE = 16  # and at most this part of what is left, per worker
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChunkAim:
     """What a good chunk is.
 
@@ -45,9 +45,9 @@ class ChunkAim:
     """
 
     size: int | None = None
-    work_s: float = 0.010
+    work_s: float = 0.020
     longest_s: float | None = None
-    overhead_s: float = 50e-6
+    overhead_s: float = 125e-6
     together: bool = False
 
 
@@ -133,7 +133,7 @@ class Chunks:
     def _bounds(self, workers: int, *, first: bool) -> tuple[float, float]:
         """Least and greatest seconds of work of the next chunk."""
         aim = self._aim
-        half_idle = 2.0 * workers * aim.overhead_s
+        half_idle = max(LEAST_S, 2.0 * workers * aim.overhead_s)
         wish = max(aim.work_s, half_idle)
         if aim.longest_s is not None:
             return wish, max(wish, aim.longest_s)

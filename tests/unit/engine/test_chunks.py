@@ -59,18 +59,18 @@ def test_only_what_went_together_may_be_divided():
     assert not remote.may_split(100)
 
 
-def test_ten_milliseconds_of_work_in_the_middle():
-    assert sizes(10_000, 1e-4, 2)[10] == 100
+def test_twenty_milliseconds_of_work_in_the_middle():
+    assert sizes(10_000, 1e-4, 2)[10] == 200
 
 
 def test_a_quarter_of_that_at_first():
-    assert sizes(10_000, 1e-4, 2)[:2] == [25, 25]
+    assert sizes(10_000, 1e-4, 2)[:2] == [50, 50]
 
 
 def test_less_towards_the_end():
     last = sizes(10_000, 1e-4, 2)[-12:]
     assert last == sorted(last, reverse=True)
-    assert last[-1] <= 2
+    assert last[-1] <= 5
 
 
 def test_not_so_little_that_the_coordinator_would_be_the_bottleneck():
@@ -91,10 +91,10 @@ def test_without_a_probe_sizes_grow_step_by_step():
 def test_a_heavy_tail_halves_the_aim_for_a_while():
     chunks = Chunks(ChunkAim(), 1e-4)
     chunks.heard(100, ChunkStats(busy=0.01, slowest=((3, 0.006),)), 2)
-    assert chunks.size(10_000, 2, first=False) == 50
+    assert chunks.size(10_000, 2, first=False) == 100
     for _ in range(4):
         chunks.heard(100, ChunkStats(busy=0.01, slowest=((3, 1e-4),)), 2)
-    assert chunks.size(10_000, 2, first=False) == 100
+    assert chunks.size(10_000, 2, first=False) == 200
 
 
 def test_remote_chunks_begin_long_and_come_down_to_the_aim():
