@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fanwise.records.chunks import Chunk
-from fanwise.records.outcomes import Batch
+from fanwise.records.outcomes import Batch, Settled
 from fanwise.records.scheduling import (
     ChunkFinished,
     ChunkReturned,
@@ -83,11 +83,16 @@ class Driver:
     def outcomes(self) -> dict[int, Any]:
         found: dict[int, Any] = {}
         for event in self.events:
-            for settled in event.settled if isinstance(event, Finished) else ():
+            for settled in results_of(event):
                 for outcome in settled.outcomes() if isinstance(settled, Batch) else [settled]:
                     assert outcome.index not in found, "settled twice"
                     found[outcome.index] = outcome
         return found
+
+
+def results_of(event: Event) -> tuple[Settled, ...]:
+    """The results that an event brings."""
+    return event.settled if isinstance(event, Finished | ChunkFinished) else ()
 
 
 def chunks_of(count: int, size: int, attempt: int = 1) -> list[Chunk]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents_nearby import NearbyBackend
-from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
+from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, results_of, work
 
 from fanwise import current_task
 from fanwise.backends._clusters import cluster
@@ -21,7 +21,7 @@ from fanwise.backends.serial import SerialBackend
 from fanwise.backends.thread import ThreadBackend
 from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed, Ok
-from fanwise.records.scheduling import ChunkFinished, ChunkReturned, Finished, WorkerDied, WorkerReady, WorkerRetired
+from fanwise.records.scheduling import ChunkFinished, ChunkReturned, WorkerDied, WorkerReady, WorkerRetired
 from fanwise.typing import Backend, Crew
 
 # pytest-timeout watches every test from a thread of its own, which takes no lock that a fork would copy
@@ -189,7 +189,7 @@ def test_statistics_add_up(drive: Callable[..., Driver]) -> None:
 def test_single_items_are_timed_one_by_one(drive: Callable[..., Driver]) -> None:
     driver = drive(double, list(range(50)), single=True)
     driver.run(chunks_of(50, 50))
-    batches = [s for e in driver.hear(Finished) for s in e.settled]
+    batches = [s for e in driver.events for s in results_of(e)]
     assert all(not isinstance(batch.seconds, float) and len(batch.seconds) == len(batch) for batch in batches)
 
 

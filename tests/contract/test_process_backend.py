@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, work
+from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, results_of, work
 
 from fanwise import _task, current_task
 from fanwise.backends.process import ProcessBackend, _forkserver
 from fanwise.errors import UsageError, UsageValueError
 from fanwise.records.chunks import Chunk
 from fanwise.records.outcomes import Failed
-from fanwise.records.scheduling import ChunkFinished, Finished, Printed, StartFailed, WorkerDied, WorkerReady
+from fanwise.records.scheduling import ChunkFinished, Printed, StartFailed, WorkerDied, WorkerReady
 from fanwise.testing import Kill, Scripted, leaks
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:workers are forked as requested")]
@@ -296,7 +296,7 @@ def report_and_sleep(fd: int) -> None:
 
 class TestOutput:
     def said(self, driver: Driver) -> list[tuple[int, str, Any]]:
-        settled = [s for e in driver.events if isinstance(e, Finished) for s in e.settled]
+        settled = [s for e in driver.events for s in results_of(e)]
         return [(said.index, said.stream, said.payload) for s in settled for said in s.said]
 
     def test_what_an_item_prints_belongs_to_it(self, backend: Callable[..., ProcessBackend], method: str) -> None:

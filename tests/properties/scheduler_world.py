@@ -250,8 +250,11 @@ class World:
             self.now += ITEM_S
             worker.at, worker.since = worker.at + 1, self.now
         if worker.at >= stop:
-            self.flush(worker)
-            worker.frames.append(ChunkFinished(0.0, worker.id, chunk.id, ChunkStats(busy=ITEM_S * chunk.count)))
+            if chunk.id % 2:
+                self.flush(worker)
+            together, worker.buffer = tuple(worker.buffer), []
+            stats = ChunkStats(busy=ITEM_S * chunk.count)
+            worker.frames.append(ChunkFinished(0.0, worker.id, chunk.id, stats, together))
             worker.chunks.popleft()
             worker.begin(self.now)
 

@@ -25,7 +25,7 @@ from fanwise.engine._roster import Roster
 from fanwise.engine._source import Source
 from fanwise.errors import BackendError, BundleError
 from fanwise.records.chunks import HERE, Chunk, ChunkStats
-from fanwise.records.outcomes import Batch, Failed, count_of, first_of
+from fanwise.records.outcomes import Batch, Failed, Settled, count_of, first_of
 from fanwise.records.scheduling import (
     Cancel,
     CancelChunk,
@@ -180,35 +180,34 @@ class Scheduler:
 
     def _on_finished(self, event: Finished) -> None:
         flight = self._known(event.chunk, event.worker)
-        if flight is None:
-            return
-        worker = self._roster.alive.get(event.worker)
-        if worker is not None and worker.flights[0] is not flight:
-            self._close(worker.flights[0])  # a worker does one chunk after the other: it is through with this one
-            self._settle(event, flight)
-        elif self._settle(event, flight):
+        if flight is not None and self._settle(event.settled, flight):
             # A chunk's figures follow its results and bring the next chunk: looking for one now would be in vain.
             results = self._results
             self._quiet = results.open > 0 and results.fail_at is None and self._source.ended and self._stopping is None
-        if worker is not None:
-            worker.proven = True
-            worker.turn_to_next(self._now)
 
-    def _settle(self, event: Finished, flight: Flight) -> bool:
-        """Settle what is new; True if all of it is good."""
-        good = True
-        for record in event.settled:
+    def _settle(self, settled: tuple[Settled, ...], flight: Flight) -> bool:
+        """Settle what is new of a chunk; True if all of it is good, and the chunk the one that was to come."""
+        worker = self._roster.alive.get(flight.worker)
+        good = worker is None or worker.flights[0] is flight
+        if worker is not None and not good:
+            self._close(worker.flights[0])  # a worker does one chunk after the other: it is through with this one
+        for record in settled:
             news = flight.accept(record)
             if news is not None:
                 good = good and isinstance(news, Batch)
                 self._losses.settle(news, flight, self._now)
         self._roster.worked()
+        if worker is not None:
+            worker.proven = True
+            worker.turn_to_next(self._now)
         return good
 
     def _on_chunk_finished(self, event: ChunkFinished) -> None:
         flight = self._known(event.chunk, event.worker)
         if flight is None:
             return
+        if event.settled:
+            self._settle(event.settled, flight)
         count, workers = flight.chunk.count, self._roster.expected
         self._chunks.heard(count, event.stats, workers)
         self._close(flight)
@@ -383,8 +382,8 @@ class Scheduler:
     def _deserted(self) -> None:
         """All workers are yet to come: a long item runs here once they have kept the run waiting as long as it takes."""
         self._waits_since, cost = self._now, self._chunks.cost
-        if self.config.here_allowed and cost is not None and cost > self.config.warming_s:
-            self._look_at = min(self._look_at, self._now + cost)
+        if self.config.here_allowed and cost is not None and max(cost, SHORTEST_BLOCK_S) > self.config.warming_s:
+            self._look_at = min(self._look_at, self._now + max(cost, SHORTEST_BLOCK_S))
 
     def _assign(self) -> None:
         """Chunks for idle workers first; then one in advance each, while enough is left to keep all of them busy."""
@@ -515,7 +514,8 @@ class Scheduler:
             self._regain.begin_trial()
             return True
         bearable = max(self.config.warming_s, self._now - self._waits_since)
-        warming = not roster.alive and roster.starting > 0 and cost is not None and cost <= bearable
+        warming = not roster.alive and roster.starting > 0 and cost is not None
+        warming = warming and max(cost or 0.0, SHORTEST_BLOCK_S) <= bearable  # workers that run already come at once
         return self._regain.alone or roster.hopeless or warming
 
     def _stay_here(self, item: int) -> None:

@@ -150,7 +150,11 @@ class Telemetry:
 
     def _chunk_finished(self, event: ChunkFinished, at: float) -> list[RunEvent]:
         span = self._spans.pop(event.chunk, None)
-        return [] if span is None else [_done(span, event.stats, at, span.chunk.count)]
+        if span is None:
+            return []
+        for record in event.settled:
+            span.add(record)
+        return [_done(span, event.stats, at, span.chunk.count)]
 
     def _chunk_returned(self, event: ChunkReturned, at: float) -> list[RunEvent]:
         return self._cut_short(event.chunk, at)

@@ -23,10 +23,12 @@ from fanwise.backends.process._messages import (
     decode_bare_results,
     decode_chunk,
     decode_results,
+    decode_uneven_results,
     encode_attachments,
     encode_bare_results,
     encode_chunk,
     encode_results,
+    encode_uneven_results,
 )
 from fanwise.backends.process._pickling import Packed, dumps
 from fanwise.backends.process._wire import Frame, Kind
@@ -196,6 +198,49 @@ def test_a_number_of_results_that_have_no_room_is_damage(kind: int, items: int) 
     results.heads[0] = struct.pack("<IId", kind, items, 0.5)
     with pytest.raises(ValueError, match=f"{items} results are announced"):
         decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1, 2**40)
+
+
+def blocks(values: list[Any], mean: float) -> Streak:
+    made = Streak(4)
+    made.values = values
+    made.note(mean, len(values) - 1, block=True)
+    made.note(mean, 1, block=True)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "seconds"),
+    [(streak(4, ["a", 2.5], [0.5, 0.25]), (0.5, 0.25)), (blocks(["a", 2.5], 0.5), 0.5), (streak(4, [1], [0.5]), 0.5)],
+)
+def test_uneven_results_come_with_what_each_item_took(made: Streak, seconds: object) -> None:
+    results = Results(4, 2)
+    results.add(made)
+    bare = results.bare()
+    assert bare is not None
+    settled, stats = decode_uneven_results(memoryview(encode_uneven_results(results, STATS, bare)), 9)
+    assert stats == STATS
+    (batch,) = settled
+    assert isinstance(batch, Batch)
+    assert (batch.first, batch.values, batch.attempts, batch.worker) == (4, made.values, 2, 9)
+    assert batch.seconds == (seconds if len(made.values) > 1 else (0.5,))
+
+
+@given(st.binary(max_size=300), st.integers(0, 200))
+def test_damaged_uneven_results_are_told_from_good_ones(tail: bytes, cut: int) -> None:
+    results = Results(0, 1)
+    results.add(streak(0, ["a", 2.5], [0.5, 0.25]))
+    payload = encode_uneven_results(results, STATS, tail)
+    for damaged in (payload, payload[:cut], payload[:24] + tail, tail):
+        try:
+            decode_uneven_results(memoryview(damaged), 1)
+        except _GARBLED:
+            continue
+
+
+def test_more_numbers_than_there_is_room_for_are_damage() -> None:
+    forged = struct.pack("<QIIdI", 0, 1, 2**32 - 1, float("nan"), 2**32 - 1)
+    with pytest.raises(ValueError, match=r"8589934590 numbers are announced in a payload of 28 bytes"):
+        decode_uneven_results(memoryview(forged), 1)
 
 
 @given(st.binary(max_size=200))

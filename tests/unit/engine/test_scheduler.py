@@ -252,6 +252,12 @@ class TestHere:
         assert talk.said == [StartWorkers(2), RunHere(talk.chunk_of(HERE))]
         assert talk.chunk_of(HERE).count == items
 
+    def test_nothing_runs_here_where_workers_come_at_once(self):
+        talk = Talk(total=1000, item_cost=1e-5, here_allowed=True, warming_s=5e-5)
+        assert talk.said == [StartWorkers(2), WakeAt(0.001)]
+        talk.wait(0.001)
+        assert talk.ever(RunHere)  # they did not
+
     def test_long_items_wait_for_workers(self):
         assert Talk(total=1000, item_cost=0.1, here_allowed=True).said == [StartWorkers(2), WakeAt(0.1)]
 

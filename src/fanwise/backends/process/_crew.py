@@ -19,9 +19,11 @@ from fanwise.backends.process._fork import frozen_garbage
 from fanwise.backends.process._link import Link
 from fanwise.backends.process._messages import (
     SECTIONS,
+    UNEVEN,
     decode_attachments,
     decode_bare_results,
     decode_results,
+    decode_uneven_results,
 )
 from fanwise.backends.process._parcel import Numbering, pack_function
 from fanwise.backends.process._pickling import attach
@@ -292,14 +294,14 @@ class ProcessCrew:
         if frame.flags & SECTIONS:
             settled, stats = decode_results(frame, link.pid, flight.chunk.count)
         else:
-            settled, stats = decode_bare_results(frame.payload, link.pid)
+            decode = decode_uneven_results if frame.flags & UNEVEN else decode_bare_results
+            settled, stats = decode(frame.payload, link.pid)
         now = self._clock.now()
-        if settled:
-            self._events.append(Finished(now, link.number, frame.chunk, settled))
         if stats is not None:
             del link.in_flight[frame.chunk]
-            self._events.append(ChunkFinished(now, link.number, frame.chunk, stats))
+            self._events.append(ChunkFinished(now, link.number, frame.chunk, stats, settled))
         elif settled:
+            self._events.append(Finished(now, link.number, frame.chunk, settled))
             flight.reached = _reached(settled[-1])
 
     def _on_returned(self, link: Link, chunk: int, first: int) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "ID_BYTES",
     "LAST",
     "SECTIONS",
+    "UNEVEN",
     "ChunkHead",
     "FunctionOptions",
     "Range",
@@ -38,10 +39,12 @@ __all__ = [
     "decode_bare_results",
     "decode_chunk",
     "decode_results",
+    "decode_uneven_results",
     "encode_attachments",
     "encode_bare_results",
     "encode_chunk",
     "encode_results",
+    "encode_uneven_results",
 ]
 
 LAST = 1
@@ -51,6 +54,8 @@ SECTIONS = 2
 
 One range of items and one batch of results are by far the most frequent: bare they cost a third of the time.
 """
+UNEVEN = 4
+"""Flag of bare results whose items were timed one by one, or in several blocks: with the statistics of the chunk."""
 
 BARE_BELOW = INLINE - 96
 """Bytes of a pickle that fits into one packet together with its head."""
@@ -58,6 +63,7 @@ BARE_BELOW = INLINE - 96
 BARE_CHUNK = struct.Struct("<IIQQ")
 """Head of a bare chunk: function, attempt, first, items; then their pickle, or nothing if they are inherited."""
 _BARE_RESULTS = struct.Struct("<QIIdddQQQ")  # first, attempt, items, mean, cpu, codec, bytes in, bytes out, rss; pickle
+_UNEVEN_RESULTS = struct.Struct("<QIIdI")  # first, attempt, items, mean (NaN: one number an item), words of statistics
 _CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherited
 _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
@@ -139,6 +145,7 @@ class Results:
     heads: list[bytes] = field(default_factory=list)
     packs: list[Packed] = field(default_factory=list)
     items: int = 0
+    spread: float | tuple[float, ...] = 0.0  # seconds of the items added last
 
     def add(self, settled: Streak | Failure) -> None:
         """Pickle what is settled."""
@@ -147,8 +154,9 @@ class Results:
             return
         packs = pack_results(settled.values)
         if len(packs) == 1 and isinstance(packs[0], Packed):
-            self._add(_OK, len(settled.values), settled.spread, packs[0])
             self.items += len(settled.values)
+            self.spread = settled.spread
+            self._add(_OK, len(settled.values), self.spread, packs[0])
             return
         for value, packed, seconds in zip(settled.values, packs, settled.seconds, strict=True):
             if isinstance(packed, Packed):
@@ -200,6 +208,14 @@ def encode_bare_results(
 ) -> bytes:
     """The payload of a whole chunk of results in one pickle; ``figures``: first, attempt, items, seconds each."""
     return _BARE_RESULTS.pack(*figures, cpu, codec, *sizes) + pickled
+
+
+def encode_uneven_results(results: Results, stats: ChunkStats, pickled: bytes) -> bytes:
+    """The payload of a whole chunk of results in one pickle, with its statistics."""
+    words, spread = _flat_stats(stats), results.spread
+    mean, seconds = (nan, spread) if isinstance(spread, tuple) else (spread, ())
+    head = _UNEVEN_RESULTS.pack(results.first, results.attempt, results.items, mean, len(words))
+    return head + array("d", [*words, *seconds]).tobytes() + pickled
 
 
 def _flat_stats(s: ChunkStats) -> list[float]:
@@ -260,15 +276,34 @@ def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[
     first, attempts, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
     costs = ((bin_of(mean), items),)
     stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
-    values = attempt(pickle.loads, payload[_BARE_RESULTS.size :], caught=_OF_A_VALUE)
+    batch = Batch(first, (), mean, worker, attempts)
+    return (_filled(batch, items, payload[_BARE_RESULTS.size :]),), stats
+
+
+def decode_uneven_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
+    """What `encode_uneven_results` made, as `decode_bare_results` does."""
+    first, attempts, items, mean, words = _UNEVEN_RESULTS.unpack_from(payload)
+    listed = words + (items if isnan(mean) else 0)
+    at = _UNEVEN_RESULTS.size + 8 * listed
+    if at > len(payload):
+        raise ValueError(f"{listed} numbers are announced in a payload of {len(payload):,} bytes")
+    numbers = payload[_UNEVEN_RESULTS.size : at].cast("d").tolist()
+    batch = Batch(first, (), tuple(numbers[words:]) if isnan(mean) else mean, worker, attempts)
+    return (_filled(batch, items, payload[at:]),), _stats(numbers[:words])
+
+
+def _filled(batch: Batch, items: int, pickled: memoryview) -> Batch | Failed:
+    """The batch with its values, of which there is one pickle; one value may fail to load."""
+    values = attempt(pickle.loads, pickled, caught=_OF_A_VALUE)
     if isinstance(values, Raised):
         if items != 1:  # several travel in one pickle only if nothing in it can fail
             raise ValueError(f"{items} results cannot be loaded") from values.error
-        error = _unloadable(first, values.error)
-        return (Failed(index=first, attempts=attempts, seconds=mean, worker=worker, error=error, traceback=""),), stats
+        error, each = _unloadable(batch.first, values.error), batch.seconds
+        seconds = each if isinstance(each, float) else each[0]
+        return Failed(index=batch.first, attempts=batch.attempts, seconds=seconds, worker=batch.worker, error=error)
     if len(values) != items:
         raise ValueError(f"{items} results are announced, {len(values)} have come")
-    return (Batch(first, values, mean, worker, attempts),), stats
+    return Batch(batch.first, values, batch.seconds, batch.worker, batch.attempts)
 
 
 def _groups(heads: memoryview, sections: Sequence[Section]) -> Iterator[_Group]:

@@ -20,13 +20,15 @@ from fanwise.backends.process._messages import (
     BARE_BELOW,
     LAST,
     SECTIONS,
+    UNEVEN,
     Results,
     encode_bare_results,
     encode_results,
+    encode_uneven_results,
 )
 from fanwise.backends.process._output import Capture
 from fanwise.backends.process._pickling import is_plain
-from fanwise.backends.process._wire import Channel, Kind
+from fanwise.backends.process._wire import INLINE, Channel, Kind
 from fanwise.errors import NotPicklableError
 from fanwise.records.chunks import ChunkStats
 
@@ -200,13 +202,18 @@ class Runner:
         received, sent = moved
         busy = tally.busy
         cpu, sizes = self._measure(busy), (received, sent + results.size, self._rss)
-        bare = results.bare() if tally.is_even and not sent and not self._capture.pieces and not counts else None
-        if bare is not None:
+        bare = None if sent or self._capture.pieces else results.bare()
+        if bare is not None and tally.is_even and not counts:
             figures = (results.first, results.attempt, results.items, busy / results.items)
             payload = encode_bare_results(figures, cpu, codec, sizes, bare)
             self._channel.post(Kind.RESULTS, payload, self._chunk, LAST)
+            return
+        stats = tally.stats(cpu=cpu, codec=codec, sizes=sizes, counts=counts)
+        payload = b"" if bare is None else encode_uneven_results(results, stats, bare)
+        if 0 < len(payload) <= INLINE:
+            self._channel.post(Kind.RESULTS, payload, self._chunk, LAST | UNEVEN)
         else:
-            self._send(results, tally.stats(cpu=cpu, codec=codec, sizes=sizes, counts=counts))
+            self._send(results, stats)
 
     def _measure(self, busy: float) -> float:
         """Processor time since the last measurement; like the resident size, looked up when there is reason to."""
