@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import os
 import subprocess
 import sys
 import threading
@@ -375,3 +376,14 @@ def test_attachments_travel_once_per_worker(monkeypatch: pytest.MonkeyPatch) -> 
     backend.close()
     os.close(fd)
     assert {outcomes[i].value for i in range(6)} == {(b"hello", 1)}
+
+
+def schedule_of(_: object) -> int:
+    return os.sched_getscheduler(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has scheduling policies")
+def test_workers_give_way_to_their_caller(run: Callable[..., dict[int, Any]]) -> None:
+    """A worker woken by its first chunk must not take the processor from whoever has chunks for the others."""
+    policies = {os.SCHED_OTHER: os.SCHED_BATCH}
+    assert run(schedule_of, [0])[0].value == policies.get(os.sched_getscheduler(0), os.sched_getscheduler(0))
