@@ -29,9 +29,10 @@ EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
 
 _NUMPY_S = 0.15  # to import it in a new interpreter
-_LOAD_S = 0.08  # to import what drives workers: 90 modules
+_LOAD_S = 0.05  # to import what drives workers: 74 modules
 _DRIVES = "fanwise._api._crewed"
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
+_WORTH_SENDING_S = 1.5e-3  # as long as it takes until workers that wait have something to do
 _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
 _SOON_S = 5e-3
@@ -132,7 +133,9 @@ class Advice:
         self._function = function_of(fn)
         self._facts: Machine | None = None
         self._ahead: Machine | None = None  # facts for starting workers from another thread
-        guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None)
+        executor = options.executor
+        warm = 0 if executor is None else executor.idle()
+        guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None, warm=warm)
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
     def at_once(self) -> FanOut | Stay:
@@ -141,7 +144,9 @@ class Advice:
         A short item is run first, for these may be shorter than those of the last call. And with a cache the first
         look-ups tell whether all has been computed since.
         """
-        if not self.pace.knows or self.pace.cost_s < _WORTH_STARTING_S or _is_cached(self._fn):
+        executor = self._options.executor
+        worth = _WORTH_SENDING_S if executor is not None and executor.idle() else _WORTH_STARTING_S
+        if not self.pace.knows or self.pace.cost_s < worth or _is_cached(self._fn):
             return STAY
         if self.pace.verdict() is STAY:
             return STAY

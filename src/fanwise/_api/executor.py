@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future
 from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -128,6 +129,9 @@ class Executor(StandardExecutor):
         self._places: Backend | None = None
         self._collector: Collector | None = None
         self._pid = os.getpid()
+        if self.backend in ("auto", "process"):  # made to have workers: what they need is loaded before the first call
+            import_module("fanwise._api._crewed")
+            import_module("fanwise.backends.process._pool")
 
     def __repr__(self) -> str:
         state = "shut down" if self._closed else "ready"

@@ -7,22 +7,22 @@ workers the price. Buying when the rent paid equals the price bounds the total b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
 from fanwise._format import duration
 from fanwise.engine._costs import Costs, Machine, Remembered
 from fanwise.engine._sentences import Decision, decide
+from fanwise.records._record import record
 
 __all__ = ["STAY", "WEIGH", "FanOut", "Pace", "Stay", "Weigh"]
 
 LEAST_LEFT_S = 3e-3
-LEAST_GAIN = 0.9
+LEAST_GAIN = 0.8  # of the time here: busy cores slow each other down, a predicted 2 × was 1.55 × in runs of 50 ms
 WORTH_MISSING_S = 10e-3
 BLOCK_S = 1e-3
 BLOCK_GROWTH = 4
-CHUNK_S = 10e-3
+CHUNK_S = 20e-3
 WAITING_USE = 0.3  # below: items wait rather than compute
 LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
@@ -43,7 +43,7 @@ class Weigh:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FanOut:
     """Start ``workers`` workers for what is left.
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.api.chosen import options
 
+import fanwise
 from fanwise import _task
 from fanwise._api import _planning
 from fanwise._api._again import SecondChances
@@ -17,8 +18,8 @@ from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
 from fanwise._api._source import source_of
 from fanwise.backends import process
-from fanwise.engine._costs import Experience
-from fanwise.engine._plan import FanOut, Stay
+from fanwise.engine._costs import Costs, Experience
+from fanwise.engine._plan import FanOut, Stay, Weigh
 from fanwise.engine._resources import Cores, Memory
 from fanwise.testing import FakeClock
 from fanwise.typing import Retry
@@ -238,6 +239,24 @@ class TestBeforeTheFirstItem:
         assert isinstance(verdict, FanOut)
         assert verdict.decisions[0].facts["items_here"] == 0
 
+    def test_workers_that_wait_have_less_long_items_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with fanwise.Executor(2) as executor:
+            assert isinstance(self.asked(2e-3, executor=executor), Stay)
+            monkeypatch.setattr(fanwise.Executor, "idle", lambda _: 2)
+            assert isinstance(self.asked(2e-3, executor=executor), FanOut)
+            assert isinstance(self.asked(1e-3, executor=executor), Stay)
+
+    def test_workers_that_wait_are_thought_of_before_the_machine_is_looked_at(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where a start was seen to be dear, work that would not pay for one pays for sending."""
+        monkeypatch.setattr(_planning, "EXPERIENCE", Experience(Costs(fork_each_s=0.5)))
+        monkeypatch.setattr(fanwise.Executor, "idle", lambda _: 2)
+        with fanwise.Executor(2) as executor:
+            advice = Advice(abs, source_of([1] * 100), options(executor=executor), Machine(2))
+            advice.pace.record(10, 3e-3)
+            assert isinstance(advice.pace.verdict(), Weigh)
+
     @pytest.mark.parametrize("each", [1e-6, 1e-4, 2e-3])
     def test_short_items_are_looked_at_first(self, each: float) -> None:
         """What they cost on a busy machine may have been remembered; the first one costs next to nothing."""
@@ -271,7 +290,7 @@ class TestInvesting:
         while not started:
             self.call(machine)
         assert started == [abs]
-        assert 4 <= machine.looks <= 12  # with what is to be loaded, if no test before has loaded it
+        assert 4 <= machine.looks <= 16  # with what is to be loaded, if no test before has loaded it
 
     def test_small_work_never_looks_at_the_machine(self, started: list[object]) -> None:
         machine = Machine(2)

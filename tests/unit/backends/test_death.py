@@ -52,5 +52,5 @@ def test_a_kill_mentions_memory_as_far_as_known() -> None:
 
 def test_kills_for_want_of_memory_are_counted() -> None:
     assert oom_kills() >= 0
-    assert _death._counter("low 0\noom 3\noom_kill 2\n") == 2
-    assert _death._counter("nothing\n") == 0
+    assert _death._counter(b"low 0\noom 3\noom_kill 2\n") == 2
+    assert _death._counter(b"nothing\n") == 0

@@ -65,6 +65,20 @@ def test_a_change_is_noticed_and_undone_by_restoring(change: object) -> None:
     assert meaning(snapshot()) == meant
 
 
+def test_the_usual_filters_need_no_pickling_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of Python's own names the module ``__main__``: that is a text, and loads nothing."""
+    monkeypatch.setattr(warnings, "filters", [("default", None, DeprecationWarning, "__main__", 0)])
+    monkeypatch.setattr(_state, "dumps_by_value", None)
+    restore(snapshot())
+
+
+def test_a_filter_for_a_class_of_the_main_module_goes_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = type("Own", (UserWarning,), {"__module__": "__main__"})
+    monkeypatch.setattr(warnings, "filters", [("error", None, own, None, 0)])
+    restore(snapshot())
+    assert warnings.filters[0][2].__name__ == "Own"
+
+
 def test_numpy_errors_travel_if_numpy_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     np = pytest.importorskip("numpy")
     with np.errstate(all="ignore"):

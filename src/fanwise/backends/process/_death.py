@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from contextlib import suppress
+from functools import cache
 
 __all__ = ["describe", "oom_kills"]
 
@@ -78,15 +79,21 @@ def _title(frame: dict[str, str]) -> str:
 
 def oom_kills() -> int:
     """How often the kernel has killed for want of memory: in this control group, else on the whole machine."""
-    with suppress(OSError, StopIteration), open("/proc/self/cgroup") as groups:
-        path = next(line.split(":", 2)[2].strip() for line in groups if line.startswith("0::"))
-        with open(f"/sys/fs/cgroup{path}/memory.events") as events:
-            return _counter(events.read())
-    with suppress(OSError), open("/proc/vmstat") as counters:
-        return _counter(counters.read())
+    for path in _counters():
+        with suppress(OSError), open(path, "rb") as counters:
+            return _counter(counters.read())
     return 0
 
 
-def _counter(text: str) -> int:
-    found = re.search(r"^oom_kill (\d+)$", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+@cache
+def _counters() -> tuple[str, ...]:
+    """Where the kernel counts: asked once, since every run wants to know."""
+    group = ""
+    with suppress(OSError, StopIteration), open("/proc/self/cgroup") as groups:
+        group = next(line.split(":", 2)[2].strip() for line in groups if line.startswith("0::"))
+    return (f"/sys/fs/cgroup{group}/memory.events",) * bool(group) + ("/proc/vmstat",)
+
+
+def _counter(text: bytes) -> int:
+    _, found, rest = text.partition(b"oom_kill ")
+    return int(rest.split(b"\n", 1)[0]) if found else 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from fanwise.backends.process._pickling import dumps, loads
+from fanwise.backends.process._pickling import dumps, dumps_by_value, loads
+from fanwise.records._record import record
 
 __all__ = ["Place", "State", "reseed", "restore", "snapshot"]
 
@@ -41,7 +42,7 @@ class Place:
         os.environ.update(self.environ)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class State:
     """Limits, contexts and filters of the interpreter. Two of them compare equal if nothing has changed between."""
 
@@ -68,6 +69,11 @@ class State:
             logging.root.manager.disable if logging is not None else 0,
             _family_key(),
         )
+
+    @property
+    def is_of_main(self) -> bool:
+        """Whether a warning filter is about a class of ``__main__``, which is another module in a worker."""
+        return any(category.__module__ == "__main__" for _, _, category, _, _ in self.warning_filters)
 
     def apply(self) -> None:
         """Make it that of this process."""
@@ -136,7 +142,9 @@ def _log_levels(logging: Any) -> tuple[tuple[str, int], ...]:
 
 def snapshot() -> bytes:
     """The place and state of this process; equal bytes if nothing has changed between."""
-    return pickle.dumps((Place.here(), dumps(State.here(), main_by_value=True).data), 5)
+    state = State.here()
+    packed = dumps_by_value(state) if state.is_of_main else dumps(state, main_by_value=False)
+    return pickle.dumps((Place.here(), packed.data), 5)
 
 
 def restore(taken: bytes) -> None:
