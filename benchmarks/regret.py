@@ -1,34 +1,41 @@
 """Regret: time over the best of the loop and every peer, cell by cell: ``python -m benchmarks.regret [--rounds N]``.
 
-A cold contestant makes its pool and closes it within the time; a warm one has been used once before. Peers that are not
+A cold contestant makes its pool and closes it within the time; a warm one has been used once before. Each contestant has
+a process of its own, and they take turns: what one leaves behind, such as a thread, is not another's. Peers that are not
 installed are left out, and named in the output.
+
+A shared machine may be twice as fast in one second as in the next, and the best of eight contestants is then the one that
+was lucky. So each time is taken relative to the mean of its round, and the median over the rounds counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import multiprocessing
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
 
 import fanwise
-from benchmarks._rounds import Figure, burn, interleaved, turns_a_second
+from benchmarks._rounds import Figure, burn, seconds_of, turns_a_second
 
 __all__ = ["figures"]
 
 WORKERS = 2
-Contestants = dict[str, Callable[[], Any]]
+Once = Callable[[], Any]
+"""One run of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Best seconds of each contestant for one cell."""
+    """Seconds of each contestant for one cell: the median of what it took."""
 
     cell: str
     mode: str
@@ -64,10 +71,6 @@ def burn_turns(turns: int) -> Any:
     return burn(turns, turns)
 
 
-def turns_of(seconds: Iterable[float]) -> list[int]:
-    return [round(each * turns_a_second()) for each in seconds]
-
-
 def sort_and_sum(values: np.ndarray) -> float:
     return float(np.sort(values).sum())
 
@@ -81,8 +84,12 @@ def wait(seconds: float) -> float:
     return seconds
 
 
-def cells() -> Iterator[Cell]:
-    """Even, uneven and ordered costs, large arguments, large results, waiting."""
+def cells(turns_a_second: float) -> Iterator[Cell]:
+    """Even, uneven and ordered costs, large arguments, large results, waiting; the same work for all contestants."""
+
+    def turns_of(seconds: Iterable[float]) -> list[int]:
+        return [round(each * turns_a_second) for each in seconds]
+
     rng = np.random.default_rng(0)
     shapes = [
         (100, 1e-5),
@@ -96,7 +103,7 @@ def cells() -> Iterator[Cell]:
         (60, 5e-3),
     ]
     for count, seconds in shapes:
-        turns = round(seconds * turns_a_second())
+        turns = round(seconds * turns_a_second)
         yield Cell(f"{count:,} × {seconds * 1e3:g} ms", partial(burn, turns), list(range(count)))
     uneven = [2e-3] * 16
     uneven[8] = 3e-2
@@ -113,6 +120,14 @@ def chunk(cell: Cell) -> int:
     return max(1, len(cell.items) // 8)
 
 
+def cold_ours(cell: Cell) -> list[Any]:
+    return fanwise.map(cell.fn, cell.items)
+
+
+def loop(cell: Cell) -> list[Any]:
+    return [cell.fn(item) for item in cell.items]
+
+
 def cold_loky(cell: Cell) -> list[Any]:
     from loky import get_reusable_executor
 
@@ -124,13 +139,18 @@ def cold_loky(cell: Cell) -> list[Any]:
 
 
 def cold_joblib(cell: Cell) -> list[Any]:
-    from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
     try:
-        return Parallel(n_jobs=WORKERS)(delayed(cell.fn)(item) for item in cell.items)
+        return joblib_once(cell)
     finally:
         get_reusable_executor().shutdown(kill_workers=True)
+
+
+def joblib_once(cell: Cell) -> list[Any]:
+    from joblib import Parallel, delayed
+
+    return Parallel(n_jobs=WORKERS)(delayed(cell.fn)(item) for item in cell.items)
 
 
 def cold_mpire(cell: Cell) -> list[Any]:
@@ -161,70 +181,133 @@ def cold_executor(cell: Cell) -> list[Any]:
         return list(executor.map(cell.fn, cell.items, chunksize=chunk(cell)))
 
 
-PEERS: dict[str, Callable[[Cell], list[Any]]] = {
+@contextmanager
+def warm_ours(cell: Cell) -> Iterator[Once]:
+    with fanwise.Executor(WORKERS) as executor:
+        yield lambda: fanwise.map(cell.fn, cell.items, executor=executor)
+
+
+@contextmanager
+def warm_loop(cell: Cell) -> Iterator[Once]:
+    yield lambda: loop(cell)
+
+
+@contextmanager
+def warm_pool(cell: Cell) -> Iterator[Once]:
+    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+        yield lambda: pool.map(cell.fn, cell.items)
+
+
+@contextmanager
+def warm_executor(cell: Cell) -> Iterator[Once]:
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork")) as executor:
+        yield lambda: list(executor.map(cell.fn, cell.items, chunksize=chunk(cell)))
+
+
+@contextmanager
+def warm_joblib(cell: Cell) -> Iterator[Once]:
+    yield lambda: joblib_once(cell)
+
+
+@contextmanager
+def warm_loky(cell: Cell) -> Iterator[Once]:
+    from loky import ProcessPoolExecutor as LokyExecutor
+
+    executor = LokyExecutor(WORKERS)
+    try:
+        yield lambda: list(executor.map(cell.fn, cell.items, chunksize=chunk(cell)))
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+COLD: dict[str, Callable[[Cell], list[Any]]] = {
+    "fanwise": cold_ours,
+    "loop": loop,
+    "Pool": cold_pool,
+    "ProcessPoolExecutor": cold_executor,
     "loky": cold_loky,
     "joblib": cold_joblib,
     "mpire": cold_mpire,
     "pebble": cold_pebble,
 }
+WARM: dict[str, Callable[[Cell], AbstractContextManager[Once]]] = {
+    "fanwise": warm_ours,
+    "loop": warm_loop,
+    "Pool": warm_pool,
+    "ProcessPoolExecutor": warm_executor,
+    "loky": warm_loky,
+    "joblib": warm_joblib,
+}
+PEERS = ("loky", "joblib", "mpire", "pebble")
 
 
-def installed() -> dict[str, Callable[[Cell], list[Any]]]:
-    return {name: run for name, run in PEERS.items() if find_spec(name)}
+def missing() -> list[str]:
+    return [name for name in PEERS if find_spec(name) is None]
 
 
-def cold(cell: Cell) -> Contestants:
-    """Everything from nothing to nothing."""
-    contestants: Contestants = {
-        "fanwise": lambda: fanwise.map(cell.fn, cell.items),
-        "loop": lambda: [cell.fn(item) for item in cell.items],
-        "Pool": partial(cold_pool, cell),
-        "ProcessPoolExecutor": partial(cold_executor, cell),
-    }
-    return contestants | {name: partial(run, cell) for name, run in installed().items()}
+def compete(name: str, turns: float) -> None:
+    """Be a contestant: ``cell mode`` begins a cell, an empty line runs it once; each is answered by seconds."""
+    known = list(cells(turns))
+    with fanwise.Executor(WORKERS):
+        pass  # loads what we import late; the modules of peers are loaded above, or by their first round
+    with ExitStack() as held:
+        for line in sys.stdin:
+            if line.strip():
+                number, mode = line.split()
+                held.close()
+                cell = known[int(number)]
+                run = partial(COLD[name], cell) if mode == "cold" else held.enter_context(WARM[name](cell))
+                if mode == "warm":
+                    run()
+            print(seconds_of(run) if not line.strip() else 0.0, flush=True)
 
 
-@contextlib.contextmanager
-def warm(cell: Cell) -> Iterator[Contestants]:
-    """Pools that have run the cell before."""
-    with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(fanwise.Executor(WORKERS))
-        pool = stack.enter_context(multiprocessing.get_context("fork").Pool(WORKERS))
-        executor = stack.enter_context(ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork")))
-        contestants: Contestants = {
-            "fanwise": lambda: fanwise.map(cell.fn, cell.items, executor=ours),
-            "loop": lambda: [cell.fn(item) for item in cell.items],
-            "Pool": lambda: pool.map(cell.fn, cell.items),
-            "ProcessPoolExecutor": lambda: list(executor.map(cell.fn, cell.items, chunksize=chunk(cell))),
-        }
-        if find_spec("joblib"):
-            contestants["joblib"] = warm_joblib(cell)
-        if find_spec("loky"):
-            contestants["loky"] = warm_loky(cell, stack)
-        for run in contestants.values():
-            run()
-        yield contestants
+class Contestant:
+    """A process that runs cells in one way."""
 
+    def __init__(self, name: str, turns: float) -> None:
+        command = [sys.executable, "-m", "benchmarks.regret", "--compete", name, "--turns", repr(turns)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-def warm_joblib(cell: Cell) -> Callable[[], Any]:
-    from joblib import Parallel, delayed
+    def ask(self, line: str = "") -> float:
+        """Begin a cell, or run it once; seconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(line, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
 
-    return lambda: Parallel(n_jobs=WORKERS)(delayed(cell.fn)(item) for item in cell.items)
-
-
-def warm_loky(cell: Cell, stack: contextlib.ExitStack) -> Callable[[], Any]:
-    from loky import ProcessPoolExecutor as LokyExecutor
-
-    executor = LokyExecutor(WORKERS)
-    stack.callback(executor.shutdown, kill_workers=True)
-    return lambda: list(executor.map(cell.fn, cell.items, chunksize=chunk(cell)))
+    def end(self) -> None:
+        """Let it go."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def measure(rounds: int) -> Iterator[Measured]:
-    for cell in cells():
-        yield Measured(cell.name, "cold", interleaved(cold(cell), rounds))
-        with warm(cell) as contestants:
-            yield Measured(cell.name, "warm", interleaved(contestants, 2 * rounds))
+    with ExitStack() as held:
+        turns = turns_a_second()
+        contestants = {name: Contestant(name, turns) for name in COLD if name not in missing()}
+        for contestant in contestants.values():
+            held.callback(contestant.end)
+        for number, cell in enumerate(cells(turns)):
+            for mode, names, times in (("cold", COLD, rounds), ("warm", WARM, 2 * rounds)):
+                taking_part = {name: each for name, each in contestants.items() if name in names}
+                for contestant in taking_part.values():
+                    contestant.ask(f"{number} {mode}")
+                yield Measured(cell.name, mode, evened([ask_all(taking_part, turn) for turn in range(times)]))
+
+
+def ask_all(contestants: dict[str, Contestant], turn: int) -> dict[str, float]:
+    """One round, forwards and backwards in turn."""
+    names = list(contestants)
+    return {name: contestants[name].ask() for name in (names if turn % 2 == 0 else reversed(names))}
+
+
+def evened(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Seconds of each contestant, relative to the geometric mean of each round, in a round of middling speed."""
+    means = [math.exp(fmean(map(math.log, each.values()))) for each in rounds]
+    shares = {name: median(each[name] / mean for each, mean in zip(rounds, means, strict=True)) for name in rounds[0]}
+    return {name: share * median(means) for name, share in shares.items()}
 
 
 def mean_regret(rows: list[Measured], mode: str) -> float:
@@ -245,7 +328,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--compete", help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.compete:
+        compete(options.compete, options.turns)
+        return
     rows = sorted(measure(options.rounds), key=lambda row: (row.mode, row.regret))
     if options.json:
         json.dump([asdict(row) | {"regret": row.regret} for row in rows], sys.stdout, indent=1)
@@ -257,8 +345,8 @@ def main() -> None:
         )
     for mode in ("cold", "warm"):
         print(f"mean regret, {mode}: {mean_regret(rows, mode):.3f}")
-    if missing := [name for name in PEERS if name not in installed()]:
-        print(f"not installed: {', '.join(missing)}")
+    if missing():
+        print(f"not installed: {', '.join(missing())}")
 
 
 if __name__ == "__main__":
