@@ -276,8 +276,7 @@ def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[
     first, attempts, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
     costs = ((bin_of(mean), items),)
     stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
-    batch = Batch(first, (), mean, worker, attempts)
-    return (_filled(batch, items, payload[_BARE_RESULTS.size :]),), stats
+    return (_one_record(payload[_BARE_RESULTS.size :], items, mean, (first, attempts, worker)),), stats
 
 
 def decode_uneven_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
@@ -288,22 +287,24 @@ def decode_uneven_results(payload: memoryview, worker: int | None) -> tuple[tupl
     if at > len(payload):
         raise ValueError(f"{listed} numbers are announced in a payload of {len(payload):,} bytes")
     numbers = payload[_UNEVEN_RESULTS.size : at].cast("d").tolist()
-    batch = Batch(first, (), tuple(numbers[words:]) if isnan(mean) else mean, worker, attempts)
-    return (_filled(batch, items, payload[at:]),), _stats(numbers[:words])
+    seconds = tuple(numbers[words:]) if isnan(mean) else mean
+    return (_one_record(payload[at:], items, seconds, (first, attempts, worker)),), _stats(numbers[:words])
 
 
-def _filled(batch: Batch, items: int, pickled: memoryview) -> Batch | Failed:
-    """The batch with its values, of which there is one pickle; one value may fail to load."""
+def _one_record(
+    pickled: memoryview, items: int, seconds: float | tuple[float, ...], origin: tuple[int, int, int | None]
+) -> Batch | Failed:
+    """The batch of one pickle, of which one value may fail to load; ``origin``: first item, attempt, worker."""
+    first, attempts, worker = origin
     values = attempt(pickle.loads, pickled, caught=_OF_A_VALUE)
     if isinstance(values, Raised):
         if items != 1:  # several travel in one pickle only if nothing in it can fail
             raise ValueError(f"{items} results cannot be loaded") from values.error
-        error, each = _unloadable(batch.first, values.error), batch.seconds
-        seconds = each if isinstance(each, float) else each[0]
-        return Failed(index=batch.first, attempts=batch.attempts, seconds=seconds, worker=batch.worker, error=error)
+        error, each = _unloadable(first, values.error), seconds if isinstance(seconds, float) else seconds[0]
+        return Failed(index=first, attempts=attempts, seconds=each, worker=worker, error=error)
     if len(values) != items:
         raise ValueError(f"{items} results are announced, {len(values)} have come")
-    return Batch(batch.first, values, batch.seconds, batch.worker, batch.attempts)
+    return Batch(first, values, seconds, worker, attempts)
 
 
 def _groups(heads: memoryview, sections: Sequence[Section]) -> Iterator[_Group]:
