@@ -8,7 +8,7 @@ from functools import cache, partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
-__all__ = ["Figure", "best_of", "burn", "burning", "interleaved", "spin"]
+__all__ = ["Figure", "best_of", "burn", "burning", "in_turns", "interleaved", "spin"]
 
 
 class Figure(NamedTuple):
@@ -19,15 +19,19 @@ class Figure(NamedTuple):
     unit: str = "×"
 
 
-def best_of(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Least seconds of contestants that measure themselves."""
-    best = dict.fromkeys(contestants, float("inf"))
+def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> list[dict[str, float]]:
+    """Seconds of contestants that measure themselves, in each round."""
     names = list(contestants)
     gc.collect()
-    for turn in range(rounds):
-        for name in names if turn % 2 == 0 else reversed(names):
-            best[name] = min(best[name], contestants[name]())
-    return best
+    return [
+        {name: contestants[name]() for name in (names if turn % 2 == 0 else reversed(names))} for turn in range(rounds)
+    ]
+
+
+def best_of(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Least seconds of contestants that measure themselves."""
+    taken = in_turns(contestants, rounds)
+    return {name: min(each[name] for each in taken) for name in contestants}
 
 
 def interleaved(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 import fanwise
-from benchmarks._rounds import Figure, burn, seconds_of, turns_a_second
+from benchmarks._rounds import Figure, burn, in_turns, seconds_of, turns_a_second
 
 __all__ = ["figures"]
 
@@ -294,13 +294,8 @@ def measure(rounds: int) -> Iterator[Measured]:
                 taking_part = {name: each for name, each in contestants.items() if name in names}
                 for contestant in taking_part.values():
                     contestant.ask(f"{number} {mode}")
-                yield Measured(cell.name, mode, evened([ask_all(taking_part, turn) for turn in range(times)]))
-
-
-def ask_all(contestants: dict[str, Contestant], turn: int) -> dict[str, float]:
-    """One round, forwards and backwards in turn."""
-    names = list(contestants)
-    return {name: contestants[name].ask() for name in (names if turn % 2 == 0 else reversed(names))}
+                rounds_of = in_turns({name: each.ask for name, each in taking_part.items()}, times)
+                yield Measured(cell.name, mode, evened(rounds_of))
 
 
 def evened(rounds: list[dict[str, float]]) -> dict[str, float]:
