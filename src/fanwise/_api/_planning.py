@@ -133,9 +133,8 @@ class Advice:
         self._function = function_of(fn)
         self._facts: Machine | None = None
         self._ahead: Machine | None = None  # facts for starting workers from another thread
-        executor = options.executor
-        warm = 0 if executor is None else executor.idle()
-        guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None, warm=warm)
+        self._warm = 0 if options.executor is None else options.executor.idle()
+        guess = Machine(cores=2, workers=options.workers or 2, asked=options.workers is not None, warm=self._warm)
         self.pace = Pace(source.total, guess, EXPERIENCE.costs, EXPERIENCE.recall(self._function))
 
     def at_once(self) -> FanOut | Stay:
@@ -144,8 +143,7 @@ class Advice:
         A short item is run first, for these may be shorter than those of the last call. And with a cache the first
         look-ups tell whether all has been computed since.
         """
-        executor = self._options.executor
-        worth = _WORTH_SENDING_S if executor is not None and executor.idle() else _WORTH_STARTING_S
+        worth = _WORTH_SENDING_S if self._warm else _WORTH_STARTING_S
         if not self.pace.knows or self.pace.cost_s < worth or _is_cached(self._fn):
             return STAY
         if self.pace.verdict() is STAY:

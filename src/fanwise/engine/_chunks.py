@@ -10,6 +10,7 @@ costs the caller 80 µs. Each of their items is still timed, taken back and lost
 
 from __future__ import annotations
 
+from fanwise.engine._plan import CHUNK_S
 from fanwise.engine._queue import UNBOUNDED
 from fanwise.records._record import record
 from fanwise.records.chunks import ChunkStats
@@ -45,7 +46,7 @@ class ChunkAim:
     """
 
     size: int | None = None
-    work_s: float = 0.020
+    work_s: float = CHUNK_S
     longest_s: float | None = None
     overhead_s: float = 125e-6
     together: bool = False

@@ -381,9 +381,9 @@ class Scheduler:
 
     def _deserted(self) -> None:
         """All workers are yet to come: a long item runs here once they have kept the run waiting as long as it takes."""
-        self._waits_since, cost = self._now, self._chunks.cost
-        if self.config.here_allowed and cost is not None and max(cost, SHORTEST_BLOCK_S) > self.config.warming_s:
-            self._look_at = min(self._look_at, self._now + max(cost, SHORTEST_BLOCK_S))
+        self._waits_since, block = self._now, self._least_here_s()
+        if self.config.here_allowed and self.config.warming_s < block < inf:
+            self._look_at = min(self._look_at, self._now + block)
 
     def _assign(self) -> None:
         """Chunks for idle workers first; then one in advance each, while enough is left to keep all of them busy."""
@@ -503,19 +503,23 @@ class Scheduler:
         config = self.config
         return config.here_s if self._roster.alive else min(config.here_s, max(SHORTEST_BLOCK_S, config.warming_s / 4))
 
+    def _least_here_s(self) -> float:
+        """What a block takes at least: longer than the wait for workers that run already. Infinite if nobody knows."""
+        cost = self._chunks.cost
+        return inf if cost is None else max(cost, SHORTEST_BLOCK_S)
+
     def _here_helps(self) -> bool:
         """True if workers are not there, not yet there, or of no use."""
         if not self.config.here_allowed:
             return False
-        roster, cost = self._roster, self._chunks.cost
+        roster = self._roster
         if self._regain.pausing:
             if self._flights:
                 return False
             self._regain.begin_trial()
             return True
         bearable = max(self.config.warming_s, self._now - self._waits_since)
-        warming = not roster.alive and roster.starting > 0 and cost is not None
-        warming = warming and max(cost or 0.0, SHORTEST_BLOCK_S) <= bearable  # workers that run already come at once
+        warming = not roster.alive and roster.starting > 0 and self._least_here_s() <= bearable
         return self._regain.alone or roster.hopeless or warming
 
     def _stay_here(self, item: int) -> None:
