@@ -137,7 +137,9 @@ class Work:
 class Crew(Protocol):
     """Workers lent to one run. Performs what the scheduler says and reports what happens; decides nothing."""
 
-    method: str
+    @property
+    def method(self) -> str:
+        """How its workers start."""
 
     def start(self, count: int) -> None:
         """Begin to start workers; each answers with `WorkerReady` or `StartFailed`."""

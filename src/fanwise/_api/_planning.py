@@ -254,7 +254,11 @@ class Advice:
         most = max(1, int(0.8 * memory / _EACH_BYTES))
         if resources.busy() >= cores:
             most = min(most, workers)  # items that wait for a core look like items that wait for something else
-        method = start_method(None) if executor is None else executor.start_method()
+        warm = 0 if executor is None else executor.idle()
+        if executor is None:
+            method = start_method(None)
+        else:
+            method = executor.start_method() if warm < workers else ""
         inherits = executor is None and method == "fork" and self._source.inheritable
         return Machine(
             cores=cores,
@@ -262,7 +266,7 @@ class Advice:
             asked=self._options.workers is not None,
             most=most,
             method=method,
-            warm=0 if executor is None else executor.idle(),
+            warm=warm,
             server_running=server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,

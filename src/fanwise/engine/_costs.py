@@ -28,7 +28,7 @@ class Machine:
     most : int
         Workers that memory allows, for waiting work.
     method : str
-        ``fork``, ``forkserver``, ``spawn`` or ``thread``.
+        ``fork``, ``forkserver``, ``spawn`` or ``thread``; empty if none need to start.
     warm : int
         Workers that are running already and idle.
     server_running : bool

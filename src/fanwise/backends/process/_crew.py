@@ -67,7 +67,6 @@ class ProcessCrew:
     def __init__(
         self, work: Work, clock: Clock, starter: Starter, dispatcher: Dispatcher, reserve: Reserve, numbering: Numbering
     ) -> None:
-        self.method = starter.method
         self._work = work
         self._clock = clock
         self._starter = starter
@@ -89,6 +88,11 @@ class ProcessCrew:
         self._owner = os.getpid()
         enter(self)
 
+    @property
+    def method(self) -> str:
+        """How its workers start."""
+        return self._starter.method
+
     def start(self, count: int) -> None:
         """Borrow idle warm workers, then start own ones; each answers with `WorkerReady` or `StartFailed`."""
         borrowed = self._reserve.borrow(count) if self._dispatcher.parcel is not None else []
@@ -98,9 +102,10 @@ class ProcessCrew:
                 link.born = self._clock.now()  # it says itself when it is ready: this crew waits for it from now on
             else:
                 self._events.append(WorkerReady(self._clock.now(), link.number, link.pid, link.method))
-        with frozen_garbage():
-            for _ in range(count - len(borrowed)):
-                self._start_one()
+        if count > len(borrowed):
+            with frozen_garbage():
+                for _ in range(count - len(borrowed)):
+                    self._start_one()
 
     def _start_one(self) -> None:
         try:

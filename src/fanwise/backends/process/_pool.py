@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from typing import Any
 
-from fanwise.backends.process import _state
 from fanwise.backends.process._birth import Initializer
 from fanwise.backends.process._crew import ProcessCrew
 from fanwise.backends.process._dispatch import Dispatcher
@@ -18,6 +17,7 @@ from fanwise.backends.process._method import choose
 from fanwise.backends.process._parcel import Numbering, Parcel, pack_function
 from fanwise.backends.process._reserve import Reserve
 from fanwise.backends.process._start import Starter, modules_of
+from fanwise.backends.process._state import Snapshot
 from fanwise.errors import BackendError, NotPicklableError
 from fanwise.typing import Clock, Work
 
@@ -86,21 +86,19 @@ class ProcessBackend:
         """
         self._check_usable()
         work = replace(work, isolate=True, single=True) if self._isolate else work
-        method = choose(self._method)
-        parcel = self._pack(work, method)
-        number = parcel.number if parcel is not None else self._numbering.reserve()
-        snapshot = cache(_state.snapshot)  # once a crew, when first needed
+        snapshot = Snapshot()
         starter = Starter(
-            method,
+            partial(choose, self._method),
             work,
             workers,
-            number,
             initializer=self._initializer,
             max_tasks=self._max_tasks,
-            modules=(*self._preload, *modules_of(work.fn)),
+            modules=lambda: (*self._preload, *modules_of(work.fn)),
             snapshot=snapshot,
         )
-        dispatcher = Dispatcher(work, number, parcel, snapshot)
+        parcel = self._pack(work, starter)
+        starter.number = parcel.number if parcel is not None else self._numbering.reserve()
+        dispatcher = Dispatcher(work, starter.number, parcel, snapshot)
         return ProcessCrew(work, clock, starter, dispatcher, self._reserve, self._numbering)
 
     def _check_usable(self) -> None:
@@ -111,14 +109,14 @@ class ProcessBackend:
         if self._owner != os.getpid():
             raise BackendError("this backend belongs to another process")
 
-    def _pack(self, work: Work, method: str) -> Parcel | None:
+    def _pack(self, work: Work, starter: Starter) -> Parcel | None:
         """The pickled function; None if only workers forked for this crew are to be used, which have it."""
-        if method == "fork" and not len(self._reserve):
+        if not len(self._reserve) and starter.method == "fork":
             return None
         try:
             return pack_function(work, self._numbering, isolate=work.isolate)
         except NotPicklableError:
-            if method == "fork":
+            if starter.method == "fork":
                 return None
             raise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from fanwise._seeds import bind
@@ -29,28 +29,41 @@ _STATE = {"numpy", "cloudpickle.cloudpickle"}
 
 
 class Starter:
-    """Knows how the workers of one crew are to be born."""
+    """Knows how the workers of one crew are to be born, and looks that up when there is one: most crews borrow theirs.
+
+    ``number`` is that of the function; ``choose`` answers how workers start, ``modules`` what a fork server imports once.
+    """
 
     def __init__(
         self,
-        method: str,
+        choose: Callable[[], str],
         work: Work,
         workers: int,
-        number: int,
         *,
         initializer: Initializer | None,
         max_tasks: int | None,
-        modules: Sequence[str],
+        modules: Callable[[], Sequence[str]],
         snapshot: Callable[[], bytes],
+        number: int = 0,
     ) -> None:
-        self.method = method
+        self.number = number
+        self.max_tasks = max_tasks
+        self._choose = choose
         self._work = work
-        self._number = number
+        self._workers = workers
         self._initializer = initializer
         self._modules = modules
         self._snapshot = snapshot
-        self.max_tasks = max_tasks
-        self._setup = Setup(max(1, cores() // workers), _blas.share(cores(), workers), max_tasks)
+
+    @cached_property
+    def method(self) -> str:
+        """How they start."""
+        return self._choose()
+
+    @cached_property
+    def _setup(self) -> Setup:
+        workers = self._workers
+        return Setup(max(1, cores() // workers), _blas.share(cores(), workers), self.max_tasks)
 
     def start(self, born: float) -> Link:
         """Start one worker.
@@ -72,11 +85,11 @@ class Starter:
         inherited = Inherited(
             self._setup,
             self._initializer,
-            {self._number: function},
+            {self.number: function},
             work.take if work.inheritable else None,
         )
         link = Link.open(partial(_fork.launch, inherited=inherited), self.method, born)
-        link.known.append(self._number)
+        link.known.append(self.number)
         link.is_twin, link.inherits = True, work.inheritable
         return link
 
@@ -106,7 +119,7 @@ class Starter:
             return _spawn.launch
         from fanwise.backends.process import _forkserver
 
-        return partial(_forkserver.shared.launch, modules=self._modules)
+        return partial(_forkserver.shared.launch, modules=self._modules())
 
     def _packed_initializer(self) -> tuple[bytes, Sequence[Attachment]]:
         if self._initializer is None:

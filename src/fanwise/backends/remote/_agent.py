@@ -183,12 +183,11 @@ def _files(needs: Sequence[Need], stack: ExitStack) -> list[Attachment] | bytes:
 
 def _starter(threads: int) -> Starter:
     return Starter(
-        "forkserver",
+        lambda: "forkserver",
         Work(int, lambda first, count: ()),
         threads,
-        0,
         initializer=None,
         max_tasks=None,
-        modules=(),
+        modules=tuple,
         snapshot=_state.snapshot,
     )

@@ -126,7 +126,7 @@ class Child:
     def _introduce(self, script: Script) -> None:
         if self._functions.get(script.number) == script.digest:
             return
-        place = replace(Place.here(), cwd=script.cwd)
+        place = Place.here()._replace(cwd=script.cwd)
         options = replace(script.options, state=pickle.dumps((place, script.state), 5))
         function = Packed(script.data, [memoryview(buffer) for buffer in script.buffers])
         self._script = script.number, join([Packed(pickle.dumps(options, 5)), function])
