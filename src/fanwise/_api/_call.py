@@ -16,7 +16,7 @@ from fanwise._api._planning import Advice
 from fanwise._api._scene import Scene
 from fanwise._api._source import Source, source_of
 from fanwise._api._story import Story
-from fanwise._api.run import Run, expand
+from fanwise._api.run import Run, expand, values_of
 from fanwise._clock import SystemClock
 from fanwise._seeds import bind
 from fanwise.engine._plan import FanOut
@@ -78,7 +78,7 @@ class Call:
             options=options,
             source=source,
             clock=clock,
-            story=Story(fn, source.total, options, clock),
+            story=Story(fn, source.total, options, clock, dropped=streaming),
             deadline=None if options.deadline is None else clock.now() + options.deadline,
             ordered=ordered,
             lookahead=lookahead,
@@ -130,16 +130,21 @@ class Call:
         here = self._here
         if here is not None and self._crewed is None and here.loop.only_values:
             return here.loop.values
-        return self.as_run().values()
+        settled, drawn = self._finished()
+        return values_of(sorted(settled, key=first_of), drawn)
 
     def as_run(self) -> Run:
         """Everything that is finished, and the report."""
+        return Run(*self._finished(), self._report())
+
+    def _finished(self) -> tuple[list[Settled], int]:
+        """What became of items, and how many there are as far as is known."""
         for stage in (self._here, self._crewed):
             if stage is not None:
                 self._settled += stage.take()
         total = self._scene.source.total
         seen = max((first_of(piece) + count_of(piece) for piece in self._settled), default=0)
-        return Run(self._settled, seen if total is None else total, self._report())
+        return self._settled, seen if total is None else total
 
     def _report(self) -> RunReport:
         alone = self._here is not None and self._crewed is None and not self._stayed

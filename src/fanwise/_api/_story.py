@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from fanwise.report import RunReport
     from fanwise.typing import Clock, Progress
 
-__all__ = ["Begun", "Decided", "Entry", "Story", "Stretch", "label_of"]
+__all__ = ["Begun", "Decided", "Entry", "Heard", "Story", "Stretch", "label_of"]
 
 _PROGRESS_FROM_S = 0.5  # a bar appears after a second; before that nobody need look
 _TICK_S = 0.1
-_EARLY = 10_000
+_LONG_S = 0.01  # of a call whose report may say something of the machine at its start
+_EARLY = 1_000
 
 
 @record
@@ -59,7 +60,15 @@ class Stretch:
     cached: tuple[tuple[int, int], ...] = ()
 
 
-Entry: TypeAlias = "Begun | Decided | Stretch | RunEvent"
+@record
+class Heard:
+    """One step of the scheduler."""
+
+    event: Event
+    commands: Sequence[Command]
+
+
+Entry: TypeAlias = "Begun | Decided | Stretch | Heard | RunEvent"
 """What a story keeps: events, or what becomes events once somebody listens."""
 
 
@@ -67,9 +76,12 @@ class Story:
     """Keeps the run events of one call, passes them on to a progress display, and folds them into a report at the end.
 
     Nothing is made, or loaded, before it is needed: a call that ends within half a second without a report costs a list.
+    That holds the results too, unless they are ``dropped`` once the consumer has them.
     """
 
-    def __init__(self, fn: Callable[..., Any], total: int | None, options: Options, clock: Clock) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], total: int | None, options: Options, clock: Clock, *, dropped: bool = False
+    ) -> None:
         self.began = clock.now()
         self._wall_began = clock.time()
         self._label = label_of(fn)
@@ -81,11 +93,12 @@ class Story:
         self._early: list[Entry] = [Begun(total, self._label)]
         self._made: Teller | None = None
         self._is_driven = False
+        self._dropped = dropped
         self._progress: Guard | None = None
         self._next_item = 0
         self.report: RunReport | None = None
         self.cache: Callable[[], Sequence[Mapping[str, Any]]] = tuple
-        self._load = load_now()
+        self._load: float | None = None
         self._crew: tuple[str, int] | None = None
         self._known: dict[str, Any] = {}
 
@@ -106,12 +119,16 @@ class Story:
     def hear(self, event: Event, commands: Sequence[Command]) -> None:
         """One step of the scheduler."""
         self._is_driven = True
-        for happened in self._teller().heard(event, commands):
-            self._keep(happened)
+        if self._dropped:
+            for happened in self._teller().heard(event, commands):
+                self._keep(happened)
+        else:
+            self._keep(Heard(event, commands))
 
     def hired(self, backend: str, workers: int) -> None:
         """Items are sent to so many workers of a backend."""
         self._crew = backend, workers
+        self._load = load_now()
 
     def know(self, **facts: Any) -> None:
         """What only its owner can say of the run: fields of `RunFacts` such as ``bundles``, ``warnings``."""
@@ -142,6 +159,8 @@ class Story:
         """What was run in the calling process since the last call; looked at only if somebody does."""
         stretch = Stretch(self._at(), self._next_item, loop.news(), tuple(resumed), tuple(cached))
         self._next_item = loop.at
+        if self._load is None and stretch.at > _LONG_S:
+            self._load = load_now()
         self._keep(stretch)
         self.tick(self.began + stretch.at)
 
@@ -154,7 +173,7 @@ class Story:
             teller = self._teller()
             if closing is not None and not self._is_driven:
                 self.decide(closing())
-            if not teller.has_ended:  # a closed stream ends without the scheduler
+            if not teller.hears_end(self._early):  # a closed stream ends without the scheduler
                 self._keep(teller.ended(self._at(), ending.reported))
             if self._progress is None and self.watched:
                 self._show()
@@ -191,7 +210,7 @@ class Story:
             "resumed_from": None if resume is None else os.fspath(resume),
             "options": self._options.described(),
             "cache": self.cache(),
-            "host": partial(host_facts, self._load, workers if name == "process" else None),
+            "host": partial(host_facts, self._load or load_now(), workers if name == "process" else None),
         }
 
     def _show(self) -> None:

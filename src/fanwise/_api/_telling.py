@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fanwise._api._story import Begun, Decided, Entry, Stretch
+from fanwise._api._story import Begun, Decided, Entry, Heard, Stretch
 from fanwise._format import message_of
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
 from fanwise.records.chunks import HERE
 from fanwise.records.costs import of_blocks, without
 from fanwise.records.run_events import RunEvent
-from fanwise.records.scheduling import Command, Event
+from fanwise.records.scheduling import Command, Event, Finish
 from fanwise.report import ReportBuilder, RunFacts, RunReport
 
 __all__ = ["Teller"]
@@ -28,27 +28,33 @@ class Teller:
     """
 
     def __init__(self, began: float) -> None:
-        self.has_ended = False
+        self._has_ended = False
         self._telemetry = Telemetry(began)
         self._builder = ReportBuilder()
 
     def __repr__(self) -> str:
-        return f"<Teller{', ended' if self.has_ended else ''}>"
+        return f"<Teller{', ended' if self._has_ended else ''}>"
 
     def heard(self, event: Event, commands: Sequence[Command]) -> list[RunEvent]:
         """One step of the scheduler, as events."""
         events = self._telemetry.hear(event, commands)
-        self.has_ended = self.has_ended or any(isinstance(each, told.RunEnded) for each in events)
+        self._has_ended = self._has_ended or any(isinstance(each, told.RunEnded) for each in events)
         return events
+
+    def hears_end(self, early: Sequence[Entry]) -> bool:
+        """Whether the scheduler has ended the call: said already, or among what was not told yet."""
+        steps = (entry.commands for entry in reversed(early) if isinstance(entry, Heard))
+        return self._has_ended or any(isinstance(command, Finish) for commands in steps for command in commands)
 
     def ended(self, at: float, how: str) -> RunEvent:
         """The end of a call that no scheduler ended."""
-        self.has_ended = True
+        self._has_ended = True
         return told.RunEnded(at, how)
 
     def tell(self, entry: Entry) -> Iterator[RunEvent]:
         """Put an entry into the report, event by event."""
-        for event in events_of(entry):
+        events = self.heard(entry.event, entry.commands) if isinstance(entry, Heard) else events_of(entry)
+        for event in events:
             self._builder.on(event)
             yield event
 
@@ -57,7 +63,7 @@ class Teller:
         return self._builder.finish(at, RunFacts(**facts))
 
 
-def events_of(entry: Entry) -> Iterator[RunEvent]:
+def events_of(entry: Begun | Decided | Stretch | RunEvent) -> Iterator[RunEvent]:
     """The events that an entry stands for."""
     if isinstance(entry, Stretch):
         yield from _of_stretch(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fanwise.records.outcomes import Batch, Outcome, Settled, count_of, first_of
@@ -10,7 +10,7 @@ from fanwise.records.outcomes import Batch, Outcome, Settled, count_of, first_of
 if TYPE_CHECKING:
     from fanwise.report import RunReport
 
-__all__ = ["Run", "expand"]
+__all__ = ["Run", "expand", "values_of"]
 
 
 class Run:
@@ -42,13 +42,7 @@ class Run:
     @property
     def missing(self) -> tuple[int, ...]:
         """Indexes of items without an outcome; an input of unknown length counts as far as it was read."""
-        gaps: list[int] = []
-        at = 0
-        for piece in self._settled:
-            gaps.extend(range(at, first_of(piece)))
-            at = first_of(piece) + count_of(piece)
-        gaps.extend(range(at, self._drawn or 0))
-        return tuple(gaps)
+        return tuple(_gaps(self._settled, self._drawn))
 
     @property
     def complete(self) -> bool:
@@ -65,15 +59,32 @@ class Run:
         LookupError
             If items are missing.
         """
-        found: list[Any] = []
-        for piece in self._settled:
-            if isinstance(piece, Batch):
-                found.extend(piece.values)
-            else:
-                found.append(piece.unwrap())
-        if self.missing:
-            raise LookupError(f"{len(self.missing)} items were not run; the first is item {self.missing[0]}")
-        return found
+        return values_of(self._settled, self._drawn)
+
+
+def values_of(settled: Sequence[Settled], drawn: int | None) -> list[Any]:
+    """The results in settled records, which are in item order. Raises as `Run.values`."""
+    found: list[Any] = []
+    for piece in settled:
+        if isinstance(piece, Batch):
+            found.extend(piece.values)
+        else:
+            found.append(piece.unwrap())
+    gaps = _gaps(settled, drawn)
+    if gaps:
+        raise LookupError(f"{len(gaps)} items were not run; the first is item {gaps[0]}")
+    return found
+
+
+def _gaps(settled: Sequence[Settled], drawn: int | None) -> list[int]:
+    """Indexes of items without a record."""
+    gaps: list[int] = []
+    at = 0
+    for piece in settled:
+        gaps.extend(range(at, first_of(piece)))
+        at = first_of(piece) + count_of(piece)
+    gaps.extend(range(at, drawn or 0))
+    return gaps
 
 
 def expand(settled: Iterable[Settled]) -> Iterator[Outcome]:

@@ -22,13 +22,14 @@ LEAST_GAIN = 0.8  # of the time here: busy cores slow each other down, a predict
 WORTH_MISSING_S = 10e-3
 BLOCK_S = 1e-3
 BLOCK_GROWTH = 4
-CHUNK_S = 20e-3  # of work that a chunk is to hold
+CHUNK_S = 40e-3  # of work that a chunk is to hold
 WAITING_USE = 0.3  # below: items wait rather than compute
 LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
 MOST_MARKS = 512
 MISREMEMBERED = 4.0
 FEW_ITEMS = 2
+SHORTEST_S = 1e-9
 
 
 class Stay:
@@ -134,12 +135,16 @@ class Pace:
     def block(self) -> int:
         """How many items to run before the next reading of the clock.
 
-        A block is four times what was seen, so that the clock costs little, but takes no more than about 1 ms.
+        A block is four times what was seen, so that the clock costs little, but takes no more than about 1 ms. Where the
+        first item has shown that the function costs what it did last time, the second block takes that at once.
         """
         most = BLOCK_GROWTH * self.items
         if not self.items or self.seconds <= 0.0:
             return most or 1
-        return max(1, min(most, int(BLOCK_S * self.items / self.seconds)))
+        size = int(BLOCK_S * self.items / self.seconds)
+        if self._remembered is not None:
+            return max(1, min(size, int(BLOCK_S / max(self._remembered.cost_s, SHORTEST_S))))
+        return max(1, min(most, size))
 
     def record(self, count: int, wall_s: float, cpu_s: float | None = None) -> None:
         """``count`` items took ``wall_s`` seconds, ``cpu_s`` of them on processors, over all threads."""
@@ -263,7 +268,7 @@ class Pace:
             "serial.too-small",
             {"n": items, "took_s": self.seconds, "workers": workers, "start_s": start},
             n=items,
-            took=duration(self.seconds),
+            took=self.seconds,
             workers=workers,
             start=duration(start) + self._why_not(workers, start),
         )
@@ -338,19 +343,9 @@ class Pace:
             "items_here": done, "seconds_here": self.seconds, "workers": workers, "left_s": rest, "gain_s": gain,
             "start_s": start, "item_s": cost, "use": self.use, "result_bytes": self._result_bytes,
         }  # fmt: skip
-        words = {
-            "here": done,
-            "took": duration(self.seconds),
-            "left": duration(rest),
-            "gain": duration(gain),
-        }
         code = "fan-out.warm" if self._machine.warm else "fan-out"
+        words = {"here": done, "took": self.seconds, "left": rest, "gain": gain}
         chosen = decide(code, facts, workers=workers, item=done, **words)
-        chunks = decide(
-            "chunk.size",
-            {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S},
-            size=size,
-            each=duration(cost),
-            aim=duration(CHUNK_S),
-        )
+        sized = {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S}
+        chunks = decide("chunk.size", sized, size=size, each=cost, aim=CHUNK_S)
         return FanOut(workers, cost, self.use, start, (chosen, chunks))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fanwise._format import duration
 from fanwise.records._record import record
 
 __all__ = ["TEMPLATES", "Decision", "decide"]
@@ -48,21 +49,35 @@ _PLURAL = re.compile(r"\b1 (item|worker|processe|core)s\b")
 
 @record
 class Decision:
-    """What was decided: a code of the published list, a sentence, and the numbers in it."""
+    """What was decided: a code of the published list, its sentence or the words of it, and the bare numbers in it."""
 
     code: str
-    text: str
+    words: Mapping[str, object] | str
     facts: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The sentence: made when somebody reads it, which most calls never do."""
+        if isinstance(self.words, str):
+            return self.words
+        spoken = {name: _spoken(word) for name, word in self.words.items()}
+        return _PLURAL.sub(_singular, TEMPLATES[self.code].format(**spoken))
 
 
 def decide(code: str, facts: Mapping[str, Any] | None = None, /, **words: object) -> Decision:
-    """A decision with its sentence: ``words`` fill the template, ``facts`` are the bare numbers.
+    """A decision: ``words`` fill the sentence (a float is a number of seconds), ``facts`` are the bare numbers.
 
     Without ``facts`` the words themselves are the facts.
     """
-    spoken = {name: f"{word:,}" if isinstance(word, int) else word for name, word in words.items()}
-    text = _PLURAL.sub(_singular, TEMPLATES[code].format(**spoken))
-    return Decision(code, text, dict(words if facts is None else facts))
+    if code not in TEMPLATES:
+        raise KeyError(code)
+    return Decision(code, words, dict(words if facts is None else facts))
+
+
+def _spoken(word: object) -> object:
+    if isinstance(word, float):
+        return duration(word)
+    return f"{word:,}" if isinstance(word, int) else word
 
 
 def _singular(match: re.Match[str]) -> str:
