@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
+from tests.costs_of import histogram, slowest
 
 from fanwise.records import run_events as told
-from fanwise.records.costs import histogram, slowest
 from fanwise.records.run_events import RunEvent
 from fanwise.report import ReportBuilder, RunFacts, RunReport
 

@@ -181,8 +181,7 @@ def test_statistics_add_up(drive: Callable[..., Driver]) -> None:
     driver = drive(double, list(range(5000)))
     outcomes = driver.run(chunks_of(5000, 1000))
     stats = [e.stats for e in driver.hear(ChunkFinished)]
-    assert sum(items for s in stats for _, items in s.costs) == 5000
-    assert all(1 <= len(s.slowest) <= 3 for s in stats)
+    assert all(0 < s.greatest <= s.busy for s in stats)
     assert sum(s.busy for s in stats) == pytest.approx(sum(o.seconds for o in outcomes.values()), rel=1e-6)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.costs_of import histogram, slowest
 from tests.runs import Story, fanned_out, report_of, stories
 
 from fanwise.errors import InputError
 from fanwise.records import run_events as told
-from fanwise.records.costs import histogram, slowest
 from fanwise.records.run_events import ChunkDone
 from fanwise.report import RunReport, as_text, compare
 

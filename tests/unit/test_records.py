@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.costs_of import histogram, slowest
 
 import fanwise
 from fanwise import _task
 from fanwise._clock import SystemClock
 from fanwise._seeds import generator
-from fanwise.records.costs import BINS, bin_bounds, bin_of, histogram, of_blocks, slowest
+from fanwise.records.costs import BINS, bin_bounds, bin_of, of_blocks
 
 SECONDS = st.floats(1e-9, 1e5)
 

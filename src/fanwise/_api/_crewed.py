@@ -25,7 +25,6 @@ from fanwise.engine._scheduler import Scheduler
 from fanwise.records import scheduling as s
 from fanwise.records._record import record
 from fanwise.records.chunks import HERE, Chunk, ChunkStats
-from fanwise.records.costs import histogram
 from fanwise.records.outcomes import Failed, Lost, Settled, count_of
 from fanwise.typing import Attachment, Backend, Crew, Work
 
@@ -226,7 +225,7 @@ class CrewStage:
     def take_over(self, first: Settled, busy_s: float) -> None:
         """The first item has ended, and this thread drives from now on."""
         driver, chunk, now = self._lead()
-        stats = ChunkStats(busy_s, costs=histogram([busy_s]), slowest=((chunk.first, busy_s),), least=busy_s)
+        stats = ChunkStats(busy_s, greatest=busy_s)
         driver.feed(s.Finished(now, HERE, chunk.id, (first,)))
         driver.feed(s.ChunkFinished(now, HERE, chunk.id, stats))
 

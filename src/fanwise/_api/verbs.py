@@ -58,7 +58,7 @@ def map(
         Use the warm workers of this executor.
     chunk_size : int, optional
         Items that a worker gets together, or a multiple while that is less than a millisecond of work. Default: about
-        20 ms of work.
+        40 ms of work.
     on_error : {"raise", "return"}
         ``"raise"``: the exception of the lowest failing item, as the loop would raise it, with the remote traceback as
         a note and the finished `Run` in ``__fanwise_run__``. ``"return"``: every element is an `Outcome`.

@@ -6,11 +6,8 @@ Reading the clock and noting the place costs about 1 µs, so items below 20 µs 
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, Protocol
@@ -18,7 +15,6 @@ from typing import Any, Protocol
 from fanwise._task import Place, enter, leave
 from fanwise.records._record import record
 from fanwise.records.chunks import ChunkStats
-from fanwise.records.costs import BINS, bin_bounds
 from fanwise.records.outcomes import Batch
 
 __all__ = [
@@ -28,7 +24,6 @@ __all__ = [
     "Streak",
     "Tally",
     "Watch",
-    "bin_of",
     "execute",
     "run_block",
 ]
@@ -36,8 +31,6 @@ __all__ = [
 FLUSH_S = 0.05
 _SHORT_S = 20e-6
 _BLOCK_S = 100e-6
-_SLOWEST = 3
-bin_of = partial(bisect_right, [bin_bounds(index)[0] for index in range(1, BINS)])
 
 
 @dataclass(slots=True)
@@ -73,26 +66,30 @@ class Function:
 class Streak:
     """Results of consecutive items that all went well, from item ``first`` on."""
 
-    __slots__ = ("blocks", "first", "seconds", "values")
+    __slots__ = ("alone", "busy", "first", "greatest", "seconds", "values")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.values: list[Any] = []
         self.seconds: list[float] = []
-        self.blocks: list[tuple[int, int]] = []  # (offset, items) of each block: their seconds are its mean
+        self.busy = 0.0  # seconds of all
+        self.greatest = 0.0  # seconds of the slowest, a block counting as its mean
+        self.alone = 0  # items that did not run in a block
 
     @property
     def spread(self) -> float | tuple[float, ...]:
-        """The mean if every item ran in a block, else one number an item."""
-        if self.blocks and sum([count for _, count in self.blocks]) == len(self.values):
-            return sum(self.seconds) / len(self.values)
-        return tuple(self.seconds)
+        """The mean if every item ran in a block, or there is but one; else one number an item."""
+        if self.alone and len(self.values) > 1:
+            return tuple(self.seconds)
+        return self.busy / len(self.values)
 
     def note(self, mean: float, count: int, *, block: bool) -> None:
         """Add what the last ``count`` items cost."""
-        if block:
-            self.blocks.append((len(self.seconds), count))
         self.seconds += [mean] * count
+        self.busy += mean * count
+        self.greatest = max(self.greatest, mean)
+        if not block:
+            self.alone += count
 
     def batch(self, worker: int | None, attempts: int) -> Batch:
         """The streak as a record."""
@@ -187,32 +184,21 @@ def run_block(
 class Tally:
     """Adds up what the items of one chunk cost."""
 
-    __slots__ = ("_spans", "failed")
+    __slots__ = ("busy", "failed", "greatest")
 
     def __init__(self) -> None:
+        self.busy = self.greatest = 0.0
         self.failed = False
-        self._spans: list[tuple[int, list[float], list[tuple[int, int]]]] = []  # first, seconds, blocks
 
     def add(self, settled: Streak | Failure) -> None:
         """Count a streak or a failure."""
         if isinstance(settled, Failure):
             self.failed = True
-            self._spans.append((settled.index, [settled.seconds], []))
+            busy = greatest = settled.seconds
         else:
-            self._spans.append((settled.first, settled.seconds, settled.blocks))
-
-    @property
-    def busy(self) -> float:
-        """Seconds inside the function."""
-        return sum([sum(seconds) for _, seconds, _ in self._spans])
-
-    @property
-    def is_even(self) -> bool:
-        """Whether there is but one figure: one item, or one block."""
-        if len(self._spans) != 1:
-            return False
-        _, seconds, blocks = self._spans[0]
-        return len(seconds) == 1 or (len(blocks) == 1 and blocks[0] == (0, len(seconds)))
+            busy, greatest = settled.busy, settled.greatest
+        self.busy += busy
+        self.greatest = max(self.greatest, greatest)
 
     def stats(
         self,
@@ -223,25 +209,4 @@ class Tally:
         counts: tuple[float, ...] = (),
     ) -> ChunkStats:
         """What was counted, together with what was measured; ``sizes``: bytes in, bytes out, resident."""
-        bins: Counter[int] = Counter()
-        slowest: list[tuple[float, int]] = []
-        for first, seconds, blocks in self._spans:
-            alone = _outside(blocks, len(seconds))
-            bins.update([bin_of(seconds[offset]) for offset in alone])
-            for offset, count in blocks:
-                bins[bin_of(seconds[offset])] += count
-            costs = [(seconds[offset], first + offset) for offset in (*alone, *(begin for begin, _ in blocks))]
-            slowest = sorted([*slowest, *costs], reverse=True)[:_SLOWEST]
-        top = tuple([(index, cost) for cost, index in slowest])
-        least = min([min(seconds) for _, seconds, _ in self._spans if seconds], default=None)
-        return ChunkStats(self.busy, cpu, codec, *sizes, top, tuple(sorted(bins.items())), least, counts)
-
-
-def _outside(blocks: Sequence[tuple[int, int]], end: int) -> list[int]:
-    """Offsets of the items that ran alone."""
-    offsets: list[int] = []
-    at = 0
-    for begin, count in blocks:
-        offsets += range(at, begin)
-        at = begin + count
-    return [*offsets, *range(at, end)]
+        return ChunkStats(self.busy, cpu, codec, *sizes, self.greatest, counts)

@@ -1,6 +1,6 @@
 """How many items go into the next chunk.
 
-Aim for 20 ms of work, less towards the end so that all workers end together (guided self-scheduling, Polychronopoulos
+Aim for 40 ms of work, less towards the end so that all workers end together (guided self-scheduling, Polychronopoulos
 & Kuck 1987), but never so little that the coordinator would be the bottleneck: with W workers and a cost of
 ``chunk_cost_s`` for each chunk, chunks of ``2 · W · chunk_cost_s`` keep it half idle.
 
@@ -10,7 +10,9 @@ costs the caller 80 µs. Each of their items is still timed, taken back and lost
 
 from __future__ import annotations
 
-from fanwise.engine._plan import CHUNK_S
+from math import ceil
+
+from fanwise.engine._plan import CHUNK_S, SHORTEST_S
 from fanwise.engine._queue import UNBOUNDED
 from fanwise.records._record import record
 from fanwise.records.chunks import ChunkStats
@@ -18,10 +20,10 @@ from fanwise.records.chunks import ChunkStats
 __all__ = ["ChunkAim", "Chunks"]
 
 HEAVY_TAIL = 5.0
-WINDOW = 2  # chunks in flight per worker
-LEAST_S = 0.001  # of work: caller and worker spend 0.3 ms on a chunk where each finds the other's data in its caches
+SHARE = 2  # of what waits, a chunk is a worker's part over this: costs vary, and workers are to end together
+SHARE_FAR = 4  # where chunks are dear and cannot be moved
+LEAST_S = 0.002  # of work: caller and worker spend 0.5 ms on a chunk, for their caches hold other things by then
 RAMP = 16  # without a probe, chunks grow by this factor at most: the first item of a function is often its slowest
-SHORTEST_S = 1e-9
 TOGETHER_S = 0.001  # short chunks of a fixed size go together up to so much work
 TOGETHER_SHARE = 16  # and at most this part of what is left, per worker
 
@@ -85,12 +87,12 @@ class Chunks:
         self._heard += 1
         self._most = max(self._most, RAMP * count)
         self.cost = each if self.cost is None else self.cost + (each - self.cost) * max(0.125, 1.0 / (self._heard + 1))
-        if stats.slowest and stats.slowest[0][1] > HEAVY_TAIL * self.cost:
+        if stats.greatest > HEAVY_TAIL * self.cost:
             self._tail = 2 * workers
         elif self._tail:
             self._tail -= 1
 
-    def size(self, waiting: int, workers: int, *, first: bool) -> int:
+    def size(self, waiting: int, workers: int) -> int:
         """Items for the next chunk.
 
         Parameters
@@ -99,8 +101,6 @@ class Chunks:
             Items not yet sent.
         workers : int
             Workers that share them.
-        first : bool
-            True for the first chunk of a worker: a quarter, so that results come soon and costs are known.
         """
         aim = self._aim
         if aim.size is not None:
@@ -108,11 +108,10 @@ class Chunks:
         if self.cost is None:
             return 1
         self._peak = max(self._peak, waiting)
-        windows = WINDOW * workers
-        floor, wish = self._bounds(workers, first=first)
-        share = waiting // (windows if aim.longest_s is None else 2 * windows)
-        size = max(int(floor / self.cost), min(int(wish / self.cost), share))
-        return max(1, min(size, self._most, -(-self._peak // windows)))
+        shares = workers * (SHARE if aim.longest_s is None else SHARE_FAR)
+        floor, wish = self._bounds(workers)
+        size = max(int(floor / self.cost), min(int(wish / self.cost), int(waiting / shares)))
+        return max(1, min(size, self._most, ceil(self._peak / shares)))
 
     def _together(self, waiting: int, workers: int, size: int) -> int:
         """Chunks of the size asked for that go in one message: one until their cost is known, or while it varies."""
@@ -125,21 +124,19 @@ class Chunks:
         """Items of a chunk if there were no end."""
         if self._aim.size is not None or self.cost is None:
             return self._aim.size or 1
-        return max(1, min(self._most, int(self._bounds(workers, first=False)[1] / self.cost)))
+        return max(1, min(self._most, int(self._bounds(workers)[1] / self.cost)))
 
     def block(self, seconds: float) -> int:
         """Items that take about so long in the calling process."""
         return 1 if self.cost is None else max(1, int(seconds / self.cost))
 
-    def _bounds(self, workers: int, *, first: bool) -> tuple[float, float]:
+    def _bounds(self, workers: int) -> tuple[float, float]:
         """Least and greatest seconds of work of the next chunk."""
         aim = self._aim
         half_idle = max(LEAST_S, 2.0 * workers * aim.overhead_s)
         wish = max(aim.work_s, half_idle)
         if aim.longest_s is not None:
             return wish, max(wish, aim.longest_s)
-        if first:
-            wish *= 0.25
         if self._tail:
             wish *= 0.5
         return half_idle, max(half_idle, wish)

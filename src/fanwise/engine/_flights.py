@@ -100,7 +100,7 @@ class Worker:
         Which of the places of the roster it is in.
     """
 
-    __slots__ = ("at", "began", "doom", "flights", "id", "late", "pid", "place", "proven", "sent", "since")
+    __slots__ = ("at", "began", "doom", "flights", "id", "late", "pid", "place", "proven", "since")
 
     def __init__(self, id: int, pid: int | None) -> None:
         self.id = id
@@ -109,7 +109,6 @@ class Worker:
         self.at: int | None = None
         self.since = 0.0
         self.began = 0.0
-        self.sent = False
         self.proven = False
         self.late: int | None = None
         self.doom: str | None = None
@@ -122,7 +121,6 @@ class Worker:
     def take(self, flight: Flight, now: float) -> None:
         """One more chunk."""
         self.flights.append(flight)
-        self.sent = True
         if len(self.flights) == 1:
             self.began = now
             self.turn_to_next(now)

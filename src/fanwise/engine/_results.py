@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._ordering import Reorder
-from fanwise.records.outcomes import Batch, Failed, Lost, Settled, count_of
+from fanwise.records.outcomes import Failed, Lost, Settled, count_of
 from fanwise.records.scheduling import Command, Emit
 
 __all__ = ["Results"]
@@ -79,5 +79,5 @@ class Results:
 
     def _emit(self, record: Settled) -> None:
         if not self._paced:
-            self.held -= len(record) if isinstance(record, Batch) else 1
+            self.held -= count_of(record)
         self._say(Emit(record))

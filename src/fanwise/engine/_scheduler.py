@@ -396,9 +396,9 @@ class Scheduler:
             self._assign_suspects()
             return
         while queue.size and (worker := roster.taker(roster.idle)) is not None:
-            self._send(worker, queue.take(self._size(worker)))
+            self._send(worker, queue.take(self._size()))
         while queue.size and not roster.gathering and (worker := roster.taker(roster.hungry)) is not None:
-            size = self._size(worker)
+            size = self._size()
             if queue.size - size < roster.expected:
                 break
             self._send(worker, queue.take(size))
@@ -410,8 +410,8 @@ class Scheduler:
         while (worker := self._roster.taker(self._roster.idle)) and (suspect := self._queue.take_suspect()):
             self._send(worker, suspect)
 
-    def _size(self, worker: Worker) -> int:
-        return self._chunks.size(self._queue.size, self._roster.expected, first=not worker.sent)
+    def _size(self) -> int:
+        return self._chunks.size(self._queue.size, self._roster.expected)
 
     def _send(self, worker: Worker, waiting: Waiting) -> None:
         flight = self._launch(waiting, worker.id)

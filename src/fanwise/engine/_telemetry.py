@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
 from typing import Any
 
 from fanwise._format import duration, message_of
 from fanwise.engine._sentences import decide
 from fanwise.records import run_events as told
 from fanwise.records.chunks import HERE, Chunk, ChunkStats
-from fanwise.records.costs import histogram, slowest
+from fanwise.records.costs import of_blocks
 from fanwise.records.outcomes import Batch, Failed, Lost, Ok, Settled, count_of, first_of
 from fanwise.records.run_events import RunEvent
 from fanwise.records.scheduling import (
@@ -41,7 +40,7 @@ _HOW = {"done": "done", "interrupted": "interrupted", "cancelled": "interrupted"
 
 
 class _Span:
-    """A chunk on its way: how far it is, and what its records say in case its figures never come."""
+    """A chunk on its way: how far it is, and what its records cost."""
 
     __slots__ = ("_heard", "chunk", "next", "ok", "worker")
 
@@ -50,7 +49,7 @@ class _Span:
         self.worker = worker
         self.next = chunk.first
         self.ok = 0
-        self._heard: list[tuple[int, float | Sequence[float]]] = []
+        self._heard: list[tuple[int, float]] = []  # items, seconds of each
 
     def add(self, record: Settled) -> None:
         first, count = first_of(record), count_of(record)
@@ -60,14 +59,44 @@ class _Span:
         self.next = first + count
         if isinstance(record, (Batch, Ok)):
             self.ok += fresh
-        self._heard.append((fresh, record.seconds))
+        spread = record.seconds
+        if isinstance(spread, (int, float)):
+            self._heard.append((fresh, spread))
+        else:
+            self._heard += [(1, seconds) for seconds in spread[-fresh:]]
 
-    def costs(self) -> list[float]:
-        """Seconds of each item heard of."""
+    def done(self, stats: ChunkStats | None, at: float) -> list[RunEvent]:
+        """The end of the chunk: what the worker measured, or, if that never came, what its records say."""
+        heard = sum([items for items, _ in self._heard])
+        if stats is None:
+            if not heard:
+                return []
+            stats = ChunkStats(sum([items * seconds for items, seconds in self._heard]))
+            count = heard
+        else:
+            count = self.chunk.count
+        costs, slow = of_blocks(self.next - heard, [(items, items * seconds) for items, seconds in self._heard])
+        found, looking = stats.counts[:2] or (0, 0.0)
+        looking = min(looking, stats.busy)
         return [
-            cost
-            for fresh, spread in self._heard
-            for cost in (repeat(spread, fresh) if isinstance(spread, (int, float)) else spread[-fresh:])
+            told.ChunkDone(
+                at,
+                self.worker,
+                self.chunk.first,
+                count,
+                self.ok,
+                cached=min(int(found), count),
+                busy=stats.busy - looking,
+                cache=looking,
+                cpu=stats.cpu,
+                codec=stats.codec,
+                costs=costs,
+                slowest=slow,
+                bytes_in=stats.bytes_in,
+                bytes_out=stats.bytes_out,
+                rss=stats.rss,
+                least=min([seconds for _, seconds in self._heard], default=None),
+            )
         ]
 
 
@@ -154,19 +183,15 @@ class Telemetry:
             return []
         for record in event.settled:
             span.add(record)
-        return [_done(span, event.stats, at, span.chunk.count)]
+        return span.done(event.stats, at)
 
     def _chunk_returned(self, event: ChunkReturned, at: float) -> list[RunEvent]:
         return self._cut_short(event.chunk, at)
 
     def _cut_short(self, chunk: int, at: float) -> list[RunEvent]:
-        """A chunk ends without figures of its own: those of its records stand in."""
+        """A chunk ends without figures of its own."""
         span = self._spans.pop(chunk, None)
-        costs = span.costs() if span is not None else []
-        if span is None or not costs:
-            return []
-        stats = ChunkStats(busy=sum(costs), costs=histogram(costs), slowest=slowest(span.next - len(costs), costs))
-        return [_done(span, stats, at, len(costs))]
+        return [] if span is None else span.done(None, at)
 
     def _died(self, event: WorkerDied, at: float) -> list[RunEvent]:
         if event.index is not None:
@@ -192,28 +217,6 @@ class Telemetry:
             worker, traceback, output = self._last_words.pop(record.index, (HERE, "", ""))
             return [told.ItemLost(at, record.index, record.reason, worker, record.attempts, traceback, output)]
         return []
-
-
-def _done(span: _Span, stats: ChunkStats, at: float, count: int) -> RunEvent:
-    found, seconds = stats.counts[:2] or (0, 0.0)
-    seconds = min(seconds, stats.busy)
-    return told.ChunkDone(
-        at,
-        span.worker,
-        span.chunk.first,
-        count,
-        span.ok,
-        cached=min(int(found), count),
-        busy=stats.busy - seconds,
-        cache=seconds,
-        cpu=stats.cpu,
-        codec=stats.codec,
-        costs=stats.costs,
-        slowest=stats.slowest,
-        bytes_in=stats.bytes_in,
-        bytes_out=stats.bytes_out,
-        rss=stats.rss,
-    )
 
 
 def _spoken(name: str, value: object) -> object:

@@ -22,7 +22,7 @@ class Chunk:
 
 @record
 class ChunkStats:
-    """What a worker measured over one chunk. Times in seconds, sizes in bytes."""
+    """What a worker measured over one chunk, beside what its results say. Times in seconds, sizes in bytes."""
 
     busy: float = 0.0  # wall time inside the function
     cpu: float = 0.0
@@ -30,9 +30,7 @@ class ChunkStats:
     bytes_in: int = 0
     bytes_out: int = 0
     rss: int = 0  # resident size of the worker at the end of the chunk
-    slowest: tuple[tuple[int, float], ...] = ()  # (index, seconds) of at most three items
-    costs: tuple[tuple[int, int], ...] = ()  # histogram: (bin, items), bins of records.costs
-    least: float | None = None  # smallest cost of an item
+    greatest: float = 0.0  # seconds of the slowest item; a block of short ones counts as its mean
     counts: tuple[float, ...] = ()  # by a function that looks items up: items found, seconds of that, further counts
 
 

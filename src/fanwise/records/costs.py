@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import log10
 
-__all__ = ["BINS", "bin_bounds", "bin_of", "histogram", "of_blocks", "slowest", "without"]
+__all__ = ["BINS", "bin_bounds", "bin_of", "of_blocks", "without"]
 
 BINS = 200
 _PER_DECADE = 20
@@ -28,16 +28,6 @@ def bin_of(seconds: float) -> int:
 def bin_bounds(index: int) -> tuple[float, float]:
     """Lower and upper bound of a bin in seconds."""
     return _LOWEST_S * 10 ** (index / _PER_DECADE), _LOWEST_S * 10 ** ((index + 1) / _PER_DECADE)
-
-
-def histogram(costs: Iterable[float]) -> tuple[tuple[int, int], ...]:
-    """Pairs (bin, items), ascending, empty bins left out."""
-    return tuple(sorted(Counter(map(bin_of, costs)).items()))
-
-
-def slowest(first: int, costs: Iterable[float]) -> tuple[tuple[int, float], ...]:
-    """The three most expensive items as pairs (index, seconds), slowest first."""
-    return tuple(heapq.nlargest(3, enumerate(costs, first), key=lambda pair: pair[1]))
 
 
 def of_blocks(

@@ -124,7 +124,7 @@ Settled = Batch | Failed | Lost | Ok
 
 def count_of(settled: Settled) -> int:
     """How many items a settled record stands for."""
-    return len(settled) if isinstance(settled, Batch) else 1
+    return len(settled.values) if isinstance(settled, Batch) else 1
 
 
 def first_of(settled: Settled) -> int:

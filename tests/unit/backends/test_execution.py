@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from fanwise._seeds import bind
 from fanwise._task import Place, current_task
 from fanwise.backends import _execution
-from fanwise.backends._execution import Failure, Function, Streak, Tally, bin_of, execute
-from fanwise.records.costs import bin_bounds
+from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
 
 
 class Follower:
@@ -157,36 +155,28 @@ def test_a_tally_adds_up(spans: list[tuple[float, int, bool]], failed: list[floa
     spans = [(cost, count if block else 1, block) for cost, count, block in spans]
     for cost, count, block in spans:
         streak.note(cost, count, block=block)
-    streak.values = [None] * len(streak.seconds)
     tally.add(streak)
     for index, seconds in enumerate(failed):
         tally.add(Failure(1000 + index, ValueError(), seconds))
-    stats = tally.stats(cpu=0.5, codec=0.25, sizes=(1, 2, 3))
+    stats = tally.stats(cpu=0.5, codec=0.25, sizes=(1, 2, 3), counts=(4.0,))
     every = [*streak.seconds, *failed]
     assert stats.busy == pytest.approx(sum(every))
-    assert dict(stats.costs) == Counter(map(bin_of, every))
-    assert [c for _, c in stats.slowest] == sorted([*(c for c, _, _ in spans), *failed], reverse=True)[:3]
+    assert stats.greatest == max(every, default=0.0)
     assert (stats.cpu, stats.codec, stats.bytes_in, stats.bytes_out, stats.rss) == (0.5, 0.25, 1, 2, 3)
-    assert stats.least == min(every, default=None)
-    for index, cost in stats.slowest:
-        assert cost == (failed[index - 1000] if index >= 1000 else streak.seconds[index - 100])
+    assert stats.counts == (4.0,)
+    assert tally.failed == bool(failed)
 
 
-@given(COSTS)
-def test_bins_are_those_of_the_records(cost: float) -> None:
-    low, high = bin_bounds(bin_of(cost))
-    assert low <= cost < high or bin_of(cost) == 0
-
-
-def test_one_figure_is_even() -> None:
-    for count, block, even in ((1, False, True), (5, True, True)):
-        tally, streak = Tally(), Streak(0)
-        streak.note(0.5, count, block=block)
-        assert not tally.is_even
-        tally.add(streak)
-        assert tally.is_even is even
-        streak.note(0.5, 1, block=False)
-        assert not tally.is_even
+@given(SPANS.filter(bool))
+def test_costs_are_one_number_only_if_all_ran_in_blocks(spans: list[tuple[float, int, bool]]) -> None:
+    streak = Streak(0)
+    for cost, count, block in spans:
+        streak.note(cost, count if block else 1, block=block)
+    streak.values = [None] * len(streak.seconds)
+    if len(streak.values) == 1 or all(block for _, _, block in spans):
+        assert streak.spread == pytest.approx(sum(streak.seconds) / len(streak.values))
+    else:
+        assert streak.spread == tuple(streak.seconds)
 
 
 def test_the_mean_stands_for_a_streak_of_blocks_only() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.backends._execution import Failure, Streak, bin_of
+from fanwise.backends._execution import Failure, Streak
 from fanwise.backends.process._crew import _GARBLED
 from fanwise.backends.process._messages import (
     BARE_CHUNK,
@@ -23,12 +23,10 @@ from fanwise.backends.process._messages import (
     decode_bare_results,
     decode_chunk,
     decode_results,
-    decode_uneven_results,
     encode_attachments,
     encode_bare_results,
     encode_chunk,
     encode_results,
-    encode_uneven_results,
 )
 from fanwise.backends.process._pickling import Packed, dumps
 from fanwise.backends.process._wire import Frame, Kind
@@ -78,7 +76,7 @@ def test_attachments_are_matched_with_their_descriptors() -> None:
     assert got == [Attachment(b"0123456789abcdef", 30, 100), Attachment(b"fedcba9876543210", 40, 1 << 40)]
 
 
-STATS = ChunkStats(0.5, 0.25, 0.125, 10, 20, 30, ((3, 0.5), (1, 0.25)), ((2, 5), (30, 1)), 0.125)
+STATS = ChunkStats(0.5, 0.25, 0.125, 10, 20, 30, 0.5, (3.0, 0.25))
 
 
 def test_results_of_all_kinds_come_back_in_order() -> None:
@@ -101,9 +99,8 @@ def test_results_of_all_kinds_come_back_in_order() -> None:
     assert third == Batch(15, [{1j}], 3.0, 99, 2, (Said(15, "log", {"msg": "z"}),))
 
 
-def test_a_least_cost_that_is_not_known_stays_so() -> None:
-    stats = replace(STATS, least=None)
-    assert decode_results(frame(encode_results(Results(0, 1), stats)), None, 0) == ((), stats)
+def test_statistics_come_without_results_too() -> None:
+    assert decode_results(frame(encode_results(Results(0, 1), STATS)), None, 0) == ((), STATS)
 
 
 def test_results_in_between_have_no_statistics() -> None:
@@ -145,10 +142,12 @@ class Pair:
 
 
 def test_bare_results_are_a_batch_with_its_statistics() -> None:
-    payload = encode_bare_results((10, 2, 4, 0.25), 0.5, 0.125, (10, 20, 30), pickle.dumps([1, 2, 3, 4]))
-    settled, stats = decode_bare_results(memoryview(payload), 9)
-    assert settled == (Batch(10, [1, 2, 3, 4], 0.25, 9, 2),)
-    assert stats == ChunkStats(1.0, 0.5, 0.125, 10, 20, 30, ((10, 0.25),), ((bin_of(0.25), 4),), 0.25)
+    counted = ChunkStats(1.0, 0.5, 0.125, 10, 20, 30, 0.5, (2.0, 0.75))
+    for stats in (counted, replace(counted, counts=())):
+        for spread in (0.25, (0.125, 0.125, 0.25, 0.5)):
+            payload = encode_bare_results((10, 2, 4), spread, stats, pickle.dumps([1, 2, 3, 4]))
+            decoded = decode_bare_results(memoryview(payload), 9)
+            assert decoded == ((Batch(10, [1, 2, 3, 4], spread, 9, 2),), stats)
 
 
 def test_only_one_plain_small_batch_is_bare() -> None:
@@ -200,54 +199,17 @@ def test_a_number_of_results_that_have_no_room_is_damage(kind: int, items: int) 
         decode_results(frame(b"".join(encode_results(results, None)), SECTIONS), 1, 2**40)
 
 
-def blocks(values: list[Any], mean: float) -> Streak:
-    made = Streak(4)
-    made.values = values
-    made.note(mean, len(values) - 1, block=True)
-    made.note(mean, 1, block=True)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("made", "seconds"),
-    [(streak(4, ["a", 2.5], [0.5, 0.25]), (0.5, 0.25)), (blocks(["a", 2.5], 0.5), 0.5), (streak(4, [1], [0.5]), 0.5)],
-)
-def test_uneven_results_come_with_what_each_item_took(made: Streak, seconds: object) -> None:
-    results = Results(4, 2)
-    results.add(made)
-    bare = results.bare()
-    assert bare is not None
-    settled, stats = decode_uneven_results(memoryview(encode_uneven_results(results, STATS, bare)), 9)
-    assert stats == STATS
-    (batch,) = settled
-    assert isinstance(batch, Batch)
-    assert (batch.first, batch.values, batch.attempts, batch.worker) == (4, made.values, 2, 9)
-    assert batch.seconds == (seconds if len(made.values) > 1 else (0.5,))
-
-
-@given(st.binary(max_size=300), st.integers(0, 200))
-def test_damaged_uneven_results_are_told_from_good_ones(tail: bytes, cut: int) -> None:
-    results = Results(0, 1)
-    results.add(streak(0, ["a", 2.5], [0.5, 0.25]))
-    payload = encode_uneven_results(results, STATS, tail)
-    for damaged in (payload, payload[:cut], payload[:24] + tail, tail):
+@given(st.binary(max_size=300), st.integers(0, 200), st.sampled_from([0.5, (0.5, 0.25)]))
+def test_damaged_bare_results_are_told_from_good_ones(tail: bytes, cut: int, spread: float | tuple[float, ...]) -> None:
+    payload = encode_bare_results((0, 1, 2), spread, STATS, tail)
+    for damaged in (payload, payload[:cut], payload[:76] + tail, tail):
         try:
-            decode_uneven_results(memoryview(damaged), 1)
+            decode_bare_results(memoryview(damaged), 1)
         except _GARBLED:
             continue
 
 
 def test_more_numbers_than_there_is_room_for_are_damage() -> None:
-    forged = struct.pack("<QIIdI", 0, 1, 2**32 - 1, float("nan"), 2**32 - 1)
-    with pytest.raises(ValueError, match=r"8589934590 numbers are announced in a payload of 28 bytes"):
-        decode_uneven_results(memoryview(forged), 1)
-
-
-@given(st.binary(max_size=200))
-def test_damaged_bare_results_are_told_from_good_ones(tail: bytes) -> None:
-    payload = encode_bare_results((0, 1, 1, 0.5), 0.0, 0.0, (0, 0, 0), tail)
-    for damaged in (payload, payload[:30], tail):
-        try:
-            decode_bare_results(memoryview(damaged), 1)
-        except _GARBLED:
-            continue
+    forged = struct.pack("<QIIIddddQQQ", 0, 1, 2**32 - 1, 2**32 - 1, float("nan"), *[0.0] * 3, *[0] * 3)
+    with pytest.raises(ValueError, match=r"8589934590 numbers are announced in a payload of 76 bytes"):
+        decode_bare_results(memoryview(forged), 1)

@@ -125,10 +125,10 @@ class TestMovingOut:
 class TestWorker:
     def test_time_counts_from_the_first_chunk_it_has(self) -> None:
         worker = Worker(1, 4711)
-        assert (worker.sent, worker.at) == (False, None)
+        assert worker.at is None
         worker.take(flight(0, 2), 5.0)
         worker.take(flight(2, 2), 6.0)
-        assert (worker.sent, worker.began, worker.at, worker.since) == (True, 5.0, 0, 5.0)
+        assert (worker.began, worker.at, worker.since) == (5.0, 0, 5.0)
 
     def test_it_turns_to_the_next_chunk_when_one_is_done(self) -> None:
         worker, first = Worker(1, None), flight(0, 2)

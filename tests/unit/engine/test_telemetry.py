@@ -9,6 +9,7 @@ from fanwise.engine._chunks import ChunkAim
 from fanwise.engine._telemetry import Telemetry
 from fanwise.records import run_events as told
 from fanwise.records.chunks import HERE, ChunkStats
+from fanwise.records.costs import bin_of
 from fanwise.records.outcomes import Batch
 from fanwise.records.scheduling import (
     ChunkFinished,
@@ -59,13 +60,13 @@ def test_a_clean_run():
         del run.chunks[id]
         run.now += 0.5
         run.tell(Finished, 1, id, (Batch(chunk.first, "ab", 0.2),))
-        run.tell(ChunkFinished, 1, id, ChunkStats(0.4, 0.3, 0.01, 10, 20, 30, ((chunk.first, 0.2),), ((1, 2),)))
+        run.tell(ChunkFinished, 1, id, ChunkStats(0.4, 0.3, 0.01, 10, 20, 30, 0.2))
     assert run.told == [
         told.WorkerStarted(1.0, 1, 4711, "fork", 0.002),
         told.ChunkSent(1.0, 1, 0, 2),
-        told.ChunkDone(1.5, 1, 0, 2, 2, 0, 0.4, 0.3, 0.01, 0.0, ((1, 2),), ((0, 0.2),), 10, 20, 30),
+        told.ChunkDone(1.5, 1, 0, 2, 2, 0, 0.4, 0.3, 0.01, 0.0, ((bin_of(0.2), 2),), ((0, 0.2),), 10, 20, 30, 0, 0.2),
         told.ChunkSent(1.5, 1, 2, 2),
-        told.ChunkDone(2.0, 1, 2, 2, 2, 0, 0.4, 0.3, 0.01, 0.0, ((1, 2),), ((2, 0.2),), 10, 20, 30),
+        told.ChunkDone(2.0, 1, 2, 2, 2, 0, 0.4, 0.3, 0.01, 0.0, ((bin_of(0.2), 2),), ((2, 0.2),), 10, 20, 30, 0, 0.2),
         told.RunEnded(2.0, "done"),
     ]
 

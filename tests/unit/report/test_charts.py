@@ -7,10 +7,10 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.costs_of import histogram as bins
 from tests.runs import Story, fanned_out, report_of, serial_run, stories
 
 from fanwise.records import run_events as told
-from fanwise.records.costs import histogram as bins
 from fanwise.report import _charts as charts
 
 BOX = re.compile(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" class="k-(\w+)">')

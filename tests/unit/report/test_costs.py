@@ -6,10 +6,11 @@ from statistics import quantiles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.costs_of import histogram, slowest
 from tests.runs import report_of
 
 from fanwise.records import run_events as told
-from fanwise.records.costs import BINS, bin_bounds, bin_of, histogram, slowest
+from fanwise.records.costs import BINS, bin_bounds, bin_of
 
 
 def chunks(costs: list[float], size: int = 25) -> list[told.ChunkDone]:

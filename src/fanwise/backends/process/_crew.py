@@ -19,11 +19,9 @@ from fanwise.backends.process._fork import frozen_garbage
 from fanwise.backends.process._link import Link
 from fanwise.backends.process._messages import (
     SECTIONS,
-    UNEVEN,
     decode_attachments,
     decode_bare_results,
     decode_results,
-    decode_uneven_results,
 )
 from fanwise.backends.process._parcel import Numbering, pack_function
 from fanwise.backends.process._pickling import attach
@@ -299,8 +297,7 @@ class ProcessCrew:
         if frame.flags & SECTIONS:
             settled, stats = decode_results(frame, link.pid, flight.chunk.count)
         else:
-            decode = decode_uneven_results if frame.flags & UNEVEN else decode_bare_results
-            settled, stats = decode(frame.payload, link.pid)
+            settled, stats = decode_bare_results(frame.payload, link.pid)
         now = self._clock.now()
         if stats is not None:
             del link.in_flight[frame.chunk]

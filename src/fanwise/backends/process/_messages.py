@@ -11,7 +11,7 @@ from itertools import groupby
 from math import isnan, nan
 from typing import Any, NamedTuple
 
-from fanwise.backends._execution import Failure, Streak, bin_of
+from fanwise.backends._execution import Failure, Streak
 from fanwise.backends.process import _exceptions
 from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._guard import Raised, attempt
@@ -30,7 +30,6 @@ __all__ = [
     "ID_BYTES",
     "LAST",
     "SECTIONS",
-    "UNEVEN",
     "ChunkHead",
     "FunctionOptions",
     "Range",
@@ -39,12 +38,10 @@ __all__ = [
     "decode_bare_results",
     "decode_chunk",
     "decode_results",
-    "decode_uneven_results",
     "encode_attachments",
     "encode_bare_results",
     "encode_chunk",
     "encode_results",
-    "encode_uneven_results",
 ]
 
 LAST = 1
@@ -54,16 +51,15 @@ SECTIONS = 2
 
 One range of items and one batch of results are by far the most frequent: bare they cost a third of the time.
 """
-UNEVEN = 4
-"""Flag of bare results whose items were timed one by one, or in several blocks: with the statistics of the chunk."""
-
-BARE_BELOW = INLINE - 96
+BARE_BELOW = INLINE - 128
 """Bytes of a pickle that fits into one packet together with its head."""
 
 BARE_CHUNK = struct.Struct("<IIQQ")
 """Head of a bare chunk: function, attempt, first, items; then their pickle, or nothing if they are inherited."""
-_BARE_RESULTS = struct.Struct("<QIIdddQQQ")  # first, attempt, items, mean, cpu, codec, bytes in, bytes out, rss; pickle
-_UNEVEN_RESULTS = struct.Struct("<QIIdI")  # first, attempt, items, mean (NaN: one number an item), words of statistics
+_BARE_RESULTS = struct.Struct("<QIIIddddQQQ")
+"""Head of bare results: first, attempt, items, counts, mean seconds (NaN: one number an item), seconds of the slowest,
+processor, pickling, bytes in, bytes out, resident. Then come counts and seconds, as doubles, and the pickle.
+"""
 _CHUNK = struct.Struct("<IIQ")  # function, attempt, 1 if the items are inherited
 _RANGE = struct.Struct("<QQ")  # first, count
 _RESULTS = struct.Struct("<QII")  # first, attempt, words of statistics
@@ -71,7 +67,6 @@ _GROUP = struct.Struct("<IId")  # kind, items, mean seconds (NaN: one number an 
 ID_BYTES = 16
 """Bytes of the id of an attachment."""
 _ATTACHMENT = struct.Struct(f"<{ID_BYTES}sQ")
-_FIXED_STATS = 9
 
 _OK, _FAILED, _SAID = 0, 1, 2
 
@@ -204,42 +199,23 @@ def encode_results(results: Results, stats: ChunkStats | None) -> list[bytes | m
 
 
 def encode_bare_results(
-    figures: tuple[int, int, int, float], cpu: float, codec: float, sizes: tuple[int, int, int], pickled: bytes
+    origin: tuple[int, int, int], spread: float | tuple[float, ...], stats: ChunkStats, pickled: bytes
 ) -> bytes:
-    """The payload of a whole chunk of results in one pickle; ``figures``: first, attempt, items, seconds each."""
-    return _BARE_RESULTS.pack(*figures, cpu, codec, *sizes) + pickled
-
-
-def encode_uneven_results(results: Results, stats: ChunkStats, pickled: bytes) -> bytes:
-    """The payload of a whole chunk of results in one pickle, with its statistics."""
-    words, spread = _flat_stats(stats), results.spread
-    mean, seconds = (nan, spread) if isinstance(spread, tuple) else (spread, ())
-    head = _UNEVEN_RESULTS.pack(results.first, results.attempt, results.items, mean, len(words))
-    return head + array("d", [*words, *seconds]).tobytes() + pickled
+    """The payload of a whole chunk of results in one pickle; ``origin``: first item, attempt, items."""
+    mean, seconds = (spread, ()) if isinstance(spread, float) else (nan, spread)
+    measured = stats.cpu, stats.codec, stats.bytes_in, stats.bytes_out, stats.rss
+    head = _BARE_RESULTS.pack(*origin, len(stats.counts), mean, stats.greatest, *measured)
+    numbers = (*stats.counts, *seconds)
+    return head + array("d", numbers).tobytes() + pickled if numbers else head + pickled
 
 
 def _flat_stats(s: ChunkStats) -> list[float]:
-    least = nan if s.least is None else s.least
-    fixed = [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, least, len(s.counts), len(s.slowest)]
-    return [*fixed, *s.counts, *(x for pair in s.slowest for x in pair), *(x for pair in s.costs for x in pair)]
+    return [s.busy, s.cpu, s.codec, s.bytes_in, s.bytes_out, s.rss, s.greatest, *s.counts]
 
 
 def _stats(words: Sequence[float]) -> ChunkStats:
-    busy, cpu, codec, bytes_in, bytes_out, rss, least, own, slow = words[:_FIXED_STATS]
-    counts, rest = words[_FIXED_STATS : _FIXED_STATS + int(own)], words[_FIXED_STATS + int(own) :]
-    pairs = list(zip(rest[::2], rest[1::2], strict=True))
-    return ChunkStats(
-        busy=busy,
-        cpu=cpu,
-        codec=codec,
-        bytes_in=int(bytes_in),
-        bytes_out=int(bytes_out),
-        rss=int(rss),
-        slowest=tuple((int(index), seconds) for index, seconds in pairs[: int(slow)]),
-        costs=tuple((int(index), int(items)) for index, items in pairs[int(slow) :]),
-        least=None if isnan(least) else least,
-        counts=tuple(counts),
-    )
+    busy, cpu, codec, bytes_in, bytes_out, rss, greatest, *counts = words
+    return ChunkStats(busy, cpu, codec, int(bytes_in), int(bytes_out), int(rss), greatest, tuple(counts))
 
 
 class _Group(NamedTuple):
@@ -273,22 +249,16 @@ _OF_A_VALUE = (Exception, SystemExit, GeneratorExit)
 
 def decode_bare_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
     """What `encode_bare_results` made, as the records it stands for; one value may fail to load, and is `Failed`."""
-    first, attempts, items, mean, cpu, codec, received, sent, rss = _BARE_RESULTS.unpack_from(payload)
-    costs = ((bin_of(mean), items),)
-    stats = ChunkStats(mean * items, cpu, codec, received, sent, rss, ((first, mean),), costs, mean)
-    return (_one_record(payload[_BARE_RESULTS.size :], items, mean, (first, attempts, worker)),), stats
-
-
-def decode_uneven_results(payload: memoryview, worker: int | None) -> tuple[tuple[Settled, ...], ChunkStats]:
-    """What `encode_uneven_results` made, as `decode_bare_results` does."""
-    first, attempts, items, mean, words = _UNEVEN_RESULTS.unpack_from(payload)
-    listed = words + (items if isnan(mean) else 0)
-    at = _UNEVEN_RESULTS.size + 8 * listed
+    head = _BARE_RESULTS.unpack_from(payload)
+    first, attempts, items, own, mean, greatest, cpu, codec, received, sent, rss = head
+    listed = own + (items if isnan(mean) else 0)
+    at = _BARE_RESULTS.size + 8 * listed
     if at > len(payload):
         raise ValueError(f"{listed} numbers are announced in a payload of {len(payload):,} bytes")
-    numbers = payload[_UNEVEN_RESULTS.size : at].cast("d").tolist()
-    seconds = tuple(numbers[words:]) if isnan(mean) else mean
-    return (_one_record(payload[at:], items, seconds, (first, attempts, worker)),), _stats(numbers[:words])
+    numbers = tuple(payload[_BARE_RESULTS.size : at].cast("d")) if listed else ()
+    seconds, busy = (numbers[own:], sum(numbers[own:])) if isnan(mean) else (mean, mean * items)
+    stats = ChunkStats(busy, cpu, codec, received, sent, rss, greatest, numbers[:own])
+    return (_one_record(payload[at:], items, seconds, (first, attempts, worker)),), stats
 
 
 def _one_record(

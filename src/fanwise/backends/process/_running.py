@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pickle import dumps
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from fanwise._task import Place, enter, leave
 from fanwise.backends._execution import FLUSH_S, Failure, Function, Streak, Tally, execute, run_block
@@ -20,15 +20,13 @@ from fanwise.backends.process._messages import (
     BARE_BELOW,
     LAST,
     SECTIONS,
-    UNEVEN,
     Results,
     encode_bare_results,
     encode_results,
-    encode_uneven_results,
 )
 from fanwise.backends.process._output import Capture
 from fanwise.backends.process._pickling import is_plain
-from fanwise.backends.process._wire import INLINE, Channel, Kind
+from fanwise.backends.process._wire import Channel, Kind
 from fanwise.errors import NotPicklableError
 from fanwise.records.chunks import ChunkStats
 
@@ -64,6 +62,12 @@ class Job:
     bytes_in: int = 0
     last: bool = True
     rest: int | None = None  # the first item that this worker may not run any more
+
+    def is_all(self, settled: Streak | Failure) -> TypeGuard[Streak]:
+        """Whether this is all that the chunk is to bring: then it need not be put together with anything."""
+        if len(self.parts) > 1 or not self.last or self.rest is not None or isinstance(settled, Failure):
+            return False
+        return len(settled.values) == len(self.parts[0].items)
 
     def within(self, tasks: int) -> Job:
         """The first ``tasks`` items of the job."""
@@ -127,11 +131,15 @@ class Runner:
         tally, codec, sent = Tally(), job.codec, 0
         reached = job.parts[0].first
         results = Results(reached, job.attempt)
+        is_done = False
         for part in job.parts:
             if part.first != reached:
                 sent += self._send(results)
                 reached, results = part.first, Results(part.first, job.attempt)
             for settled in self._settle(job.function, part):
+                if job.is_all(settled) and self._sends_bare(settled, job.function, (job.codec, job.bytes_in)):
+                    reached, is_done = part.end, True
+                    continue
                 began = monotonic()
                 self._cell.settle()
                 tally.add(settled)
@@ -145,13 +153,14 @@ class Runner:
             if reached < part.end or (job.function.stops and tally.failed):
                 break
         self._place = None
-        back = reached if reached < job.parts[-1].end else job.rest
-        if back is None and job.last:
-            self._finish(results, tally, codec, (job.bytes_in, sent), job.function.counts())
-        else:
-            self._send(results)
-            if back is not None:
-                self.give_back(job.chunk, back)
+        if not is_done:
+            back = reached if reached < job.parts[-1].end else job.rest
+            if back is None and job.last:
+                self._finish(results, tally, codec, (job.bytes_in, sent), job.function.counts())
+            else:
+                self._send(results)
+                if back is not None:
+                    self.give_back(job.chunk, back)
         self._cell.rest()
         return reached
 
@@ -167,51 +176,52 @@ class Runner:
             return
         self._chunk, self._attempt = chunk, attempt
         streak = Streak(first)
-        values = streak.values
         before = enter(self.begin(streak))
         began = monotonic()
         self.mark(first, 1, began)
-        error = run_block(function.call, iter(items), 1, values, BaseException)
+        error = run_block(function.call, iter(items), 1, streak.values, BaseException)
         seconds = monotonic() - began
         leave(before)
         self._place = None
         function.learn(seconds)
-        counts = function.counts()
-        if error is None and is_plain(values) and not self._capture.pieces and not counts:
-            pickled = dumps(values, 5)
-            if len(pickled) < BARE_BELOW:
-                sizes = (cost[1], len(pickled), self._rss)
-                figures = (first, attempt, 1, seconds)
-                payload = encode_bare_results(figures, self._measure(seconds), cost[0], sizes, pickled)
-                self._channel.post(Kind.RESULTS, payload, chunk, LAST)
-                self._cell.rest()
-                return
-        self._cell.settle()
-        streak.seconds.append(seconds)
-        settled = streak if error is None else Failure(first, error, seconds)
-        tally, results = Tally(), Results(first, attempt)
-        tally.add(settled)
-        results.add(settled)
-        self._finish(results, tally, cost[0], (cost[1], 0), counts)
+        streak.note(seconds, 1, block=False)
+        if error is not None or not self._sends_bare(streak, function, cost):
+            self._cell.settle()
+            settled = streak if error is None else Failure(first, error, seconds)
+            tally, results = Tally(), Results(first, attempt)
+            tally.add(settled)
+            results.add(settled)
+            self._finish(results, tally, cost[0], (cost[1], 0), function.counts())
         self._cell.rest()
+
+    def _sends_bare(self, streak: Streak, function: Function, cost: tuple[float, int]) -> bool:
+        """Send the results of a whole chunk as they are, if they are plain and few; ``cost`` as for `run_one`."""
+        values = streak.values
+        if self._capture.pieces or not is_plain(values):
+            return False
+        pickled = dumps(values, 5)
+        size = len(pickled)
+        if size + 8 * len(values) >= BARE_BELOW:
+            return False
+        stats = ChunkStats(
+            streak.busy, self._measure(streak.busy), *cost, size, self._rss, streak.greatest, function.counts()
+        )
+        payload = encode_bare_results((streak.first, self._attempt, len(values)), streak.spread, stats, pickled)
+        self._channel.post(Kind.RESULTS, payload, self._chunk, LAST)
+        return True
 
     def _finish(
         self, results: Results, tally: Tally, codec: float, moved: tuple[int, int], counts: tuple[float, ...]
     ) -> None:
         """Send what is left of a chunk, and its statistics; ``moved``: bytes received and sent so far."""
         received, sent = moved
-        busy = tally.busy
-        cpu, sizes = self._measure(busy), (received, sent + results.size, self._rss)
+        sizes = received, sent + results.size, self._rss
+        stats = tally.stats(cpu=self._measure(tally.busy), codec=codec, sizes=sizes, counts=counts)
         bare = None if sent or self._capture.pieces else results.bare()
-        if bare is not None and tally.is_even and not counts:
-            figures = (results.first, results.attempt, results.items, busy / results.items)
-            payload = encode_bare_results(figures, cpu, codec, sizes, bare)
+        if bare is not None and len(bare) + 8 * results.items < BARE_BELOW:
+            origin = results.first, results.attempt, results.items
+            payload = encode_bare_results(origin, results.spread, stats, bare)
             self._channel.post(Kind.RESULTS, payload, self._chunk, LAST)
-            return
-        stats = tally.stats(cpu=cpu, codec=codec, sizes=sizes, counts=counts)
-        payload = b"" if bare is None else encode_uneven_results(results, stats, bare)
-        if 0 < len(payload) <= INLINE:
-            self._channel.post(Kind.RESULTS, payload, self._chunk, LAST | UNEVEN)
         else:
             self._send(results, stats)
 

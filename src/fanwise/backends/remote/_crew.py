@@ -15,13 +15,7 @@ from queue import Empty, SimpleQueue
 
 from fanwise import _memfd
 from fanwise.backends.process import _exceptions
-from fanwise.backends.process._messages import (
-    SECTIONS,
-    UNEVEN,
-    decode_bare_results,
-    decode_results,
-    decode_uneven_results,
-)
+from fanwise.backends.process._messages import SECTIONS, decode_bare_results, decode_results
 from fanwise.backends.process._pickling import attach
 from fanwise.backends.process._wire import Frame, Kind
 from fanwise.backends.remote._letters import Answer, Desk, Letter, Note
@@ -348,8 +342,7 @@ class RemoteCrew:
             frame = Frame(Kind.RESULTS, flags, chunk, memoryview(bytearray(payload)), lasting=True)
             settled, stats = decode_results(frame, pid, flight.chunk.count)
         else:
-            decode = decode_uneven_results if flags & UNEVEN else decode_bare_results
-            settled, stats = decode(memoryview(payload), pid)
+            settled, stats = decode_bare_results(memoryview(payload), pid)
         if stats is not None:
             seat.flights.pop(chunk, None)
             self._events.append(ChunkFinished(now, seat.number, chunk, stats, settled))
