@@ -37,6 +37,7 @@ _CALL_S = 5e-6  # of pickling something tiny alone
 _BLOCK_S = 5e-3
 _SOON_S = 5e-3
 _LIGHT_BYTES = 16_000_000
+_LRU_CACHED = type(cache(len))
 _EACH_BYTES = 45_000_000  # a forked worker's own pages, with room (30 MB · 1.5)
 
 
@@ -81,7 +82,8 @@ def function_of(fn: Any) -> Hashable:
     Numbers and texts that a `functools.partial` fixes are part of it: they may decide how long it takes.
     """
     if _is_cached(fn):
-        return type(fn), function_of(fn.memo.__wrapped__)  # hits count, so another cost than the function alone
+        inner = getattr(fn, "memo", fn).__wrapped__
+        return type(fn), function_of(inner)  # hits count, so another cost than the function alone
     if isinstance(fn, partial):
         fixed = (*map(_value, fn.args), *((name, _value(value)) for name, value in fn.keywords.items()))
         return function_of(fn.func), fixed
@@ -104,9 +106,9 @@ def _value(argument: Any) -> int | float | str:
 
 
 def _is_cached(fn: Any) -> bool:
-    """Whether results of this function are looked up."""
+    """Whether results of this function are looked up, by a cache of ours or by `functools.lru_cache`."""
     loaded = sys.modules.get("fanwise._api._cached")
-    return loaded is not None and isinstance(fn, loaded.CachedFn)
+    return (loaded is not None and isinstance(fn, loaded.CachedFn)) or isinstance(fn, _LRU_CACHED)
 
 
 def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
@@ -145,8 +147,6 @@ class Advice:
         """
         worth = _WORTH_SENDING_S if self._warm else _WORTH_STARTING_S
         if not self.pace.knows or self.pace.cost_s < worth or _is_cached(self._fn):
-            return STAY
-        if self.pace.verdict() is STAY:
             return STAY
         self._look()
         verdict = self.pace.verdict()

@@ -18,7 +18,7 @@ from fanwise._api._local import LocalLoop
 from fanwise._api._planning import Advice, CappedPace, EvenPace, budget_of, function_of, pickled_size
 from fanwise._api._source import source_of
 from fanwise.backends import process
-from fanwise.engine._costs import Costs, Experience
+from fanwise.engine._costs import Costs, Experience, Remembered
 from fanwise.engine._plan import FanOut, Stay, Weigh
 from fanwise.engine._resources import Cores, Memory
 from fanwise.testing import FakeClock
@@ -111,6 +111,33 @@ class TestAdvice:
         source = source_of([1])
         advice.ask(LocalLoop(abs, source, SecondChances(None, FakeClock()), raises=True))
         assert machine.looks == 1
+
+
+def slow(item: int) -> int:
+    return item
+
+
+class TestAtOnce:
+    """What a function cost last time decides before its first item."""
+
+    def first_advice(self, fn: Any, cost_s: float) -> FanOut | Stay:
+        Advice(fn, source_of([1]), options(), Machine()).learn()
+        _planning.EXPERIENCE.learn(function_of(fn), Remembered(cost_s))
+        return Advice(fn, source_of(range(50)), options(), Machine()).at_once()
+
+    def test_a_long_one_is_sent(self) -> None:
+        assert isinstance(self.first_advice(slow, 0.5), FanOut)
+
+    def test_a_short_one_is_tried_here(self) -> None:
+        assert isinstance(self.first_advice(slow, 1e-4), Stay)
+
+    def test_one_that_looks_results_up_is_tried_here(self) -> None:
+        """What the loop would find was stored in this process."""
+        assert isinstance(self.first_advice(functools.lru_cache(slow), 0.5), Stay)
+
+    def test_two_with_a_cache_each_are_two(self) -> None:
+        assert function_of(functools.cache(slow)) != function_of(functools.cache(abs))
+        assert function_of(functools.cache(slow)) != function_of(slow)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class State:
     @property
     def is_of_main(self) -> bool:
         """Whether a warning filter is about a class of ``__main__``, which is another module in a worker."""
-        return any(category.__module__ == "__main__" for _, _, category, _, _ in self.warning_filters)
+        return "__main__" in [category.__module__ for _, _, category, _, _ in self.warning_filters]
 
     def apply(self) -> None:
         """Make it that of this process."""
