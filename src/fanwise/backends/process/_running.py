@@ -199,13 +199,15 @@ class Runner:
         values = streak.values
         if self._capture.pieces or not is_plain(values):
             return False
+        began = monotonic()
         pickled = dumps(values, 5)
         size = len(pickled)
         if size + 8 * len(values) >= BARE_BELOW:
             return False
-        stats = ChunkStats(
-            streak.busy, self._measure(streak.busy), *cost, size, self._rss, streak.greatest, function.counts()
-        )
+        loading, received = cost
+        busy, codec = streak.busy, loading + monotonic() - began
+        counts = function.counts()
+        stats = ChunkStats(busy, self._measure(busy), codec, received, size, self._rss, streak.greatest, counts)
         payload = encode_bare_results((streak.first, self._attempt, len(values)), streak.spread, stats, pickled)
         self._channel.post(Kind.RESULTS, payload, self._chunk, LAST)
         return True
