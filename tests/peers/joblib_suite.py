@@ -7,9 +7,11 @@ fanwise and lists what fails; ``… loky`` does the same for joblib's own backen
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -44,7 +46,12 @@ def run(backend: str) -> tuple[set[str], int]:
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-k", NAME[backend]]
         environment = plain_environment({"PYTHONPATH": os.pathsep.join([home, *filter(None, sys.path)])})
         command = [sys.executable, "-m", "pytest", *options, "--junit-xml=out.xml", "test_parallel.py"]
-        subprocess.run(command, cwd=home, env=environment, stdout=sys.stderr, check=False, timeout=600)
+        with subprocess.Popen(command, cwd=home, env=environment, stdout=sys.stderr, start_new_session=True) as tests:
+            try:
+                tests.wait(timeout=600)
+            finally:
+                with suppress(ProcessLookupError):  # some of its tests end a program and leave the workers of loky
+                    os.killpg(tests.pid, signal.SIGKILL)
         return read(Path(home, "out.xml"))
 
 
