@@ -11,6 +11,7 @@ Without ``--data`` the example rules search 60 made-up files of 200 kB.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from pathlib import Path
 from benchmarks._rounds import Figure
 from fanwise.workloads import auditscan
 
+REAL = Path(__file__).parents[2] / "shared" / "data" / "auditscan"
 SOURCE = Path(auditscan.__file__).parents[3]
 COMMAND = "import sys; from fanwise.cli import main; sys.exit(main())"
 LOOP = """
@@ -134,13 +136,26 @@ def copies(data: Path, scratch: Path, count: int) -> Path:
 
 
 def figures(quick: bool) -> Iterator[Figure]:
-    """Whole commands against the plain loop on made-up files."""
+    """Whole commands against the plain loop on made-up files and, where they are at hand, on real ones."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "audit"
         auditscan.write_samples(data, 20 if quick else 60, kilobytes=200)
-        loop, one, two = race(contestants(data, auditscan.example_rules(), None), 2 if quick else 5, Path(folder))
-        yield Figure("plain loop / scan -p 1, processor time", loop.cpu_s / one.cpu_s)
-        yield Figure("scan -p 1 / scan -p 2, wall time", one.wall_s / two.wall_s)
+        yield from _figures("made-up files, example rules", data, auditscan.example_rules(), 2 if quick else 5)
+        if REAL.is_dir():
+            reports = Path(folder) / "real"
+            reports.mkdir()
+            for packed in (REAL / "files").glob("*.txt.gz"):
+                (reports / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+            yield from _figures(
+                "real reports, 142 rules", reports, REAL / "rules" / "audit-all.yaml", 1 if quick else 2
+            )
+
+
+def _figures(what: str, data: Path, rules: Path, rounds: int) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        loop, one, two = race(contestants(data, rules, None), rounds, Path(folder))
+    yield Figure(f"{what}: plain loop / scan -p 1, processor time", loop.cpu_s / one.cpu_s)
+    yield Figure(f"{what}: scan -p 1 / scan -p 2, wall time", one.wall_s / two.wall_s)
 
 
 def main() -> None:

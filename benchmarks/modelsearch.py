@@ -135,7 +135,7 @@ def workers(folder: Path, variables: int, rounds: int) -> Iterator[Row]:
         goal = "goal 1.6" if name == "two processes" else ""
         yield f"{name} against one process", best["one process"] / best[name], goal
     small = pool(folder / "small", 5)
-    best = interleaved({"auto": search(small), "one": search(small, workers=1)}, 3 * rounds)
+    best = interleaved({"auto": search(small), "one": search(small, workers=1)}, 10 * rounds)
     yield "a small search with -p auto against -p 1, time", best["auto"] / best["one"], "at most 1.05"
 
 
