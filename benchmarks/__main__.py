@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,16 @@ def measured(name: str, quick: bool) -> list[dict[str, Any]]:
     done = subprocess.run(words, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
     figures: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def machine() -> str:
+    """Cores, processor and Python, in a line."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), {platform.system()}, Python {platform.python_version()}"
 
 
 def verdict(value: float, gate: Mapping[str, float]) -> str:
@@ -67,7 +80,8 @@ def main() -> int:
     every = {name: measured(name, given.quick) for name in given.names or NAMES}
     bad = sum(table(name, figures, gates.get(name, {})) for name, figures in every.items())
     if given.json:
-        given.json.write_text(json.dumps(every, indent=1) + "\n", "utf-8")
+        told = {"machine": machine(), "date": date.today().isoformat(), "figures": every}  # noqa: DTZ011 - local
+        given.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"\n{bad} gates broken" if bad else "\nevery gate that was measured holds")
     return int(bool(bad))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "docs" / "_measured" / "engine.json"
 SCALE = ROOT / "docs" / "_measured" / "scale.json"
 ENVELOPE = ROOT / "docs" / "_measured" / "envelope.json"
+BENCHMARKS = ROOT / "docs" / "_measured" / "benchmarks.json"
+GATES = ROOT / "benchmarks" / "gates.toml"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
@@ -255,6 +258,45 @@ def envelope_picture(rows: list[dict[str, Any]]) -> str:
     return "".join(parts) + "</svg>\n"
 
 
+SUBJECTS = {
+    "engine": "Running a function over items",
+    "regret": "Against the best of the loop and every peer",
+    "scale": "Many workers, simulated",
+    "bundle": "Bundles: one copy of the data",
+    "transfer": "Large arguments and results",
+    "cache": "Caches",
+    "exactci": "`fanwise ci`",
+    "modelsearch": "`fanwise search`",
+    "auditscan": "`fanwise scan`",
+    "envelope": "`fanwise envelope`",
+}
+
+
+def benchmark_tables(told: dict[str, Any], gates: dict[str, Any]) -> str:
+    """All figures of the benchmarks beside what they have to keep."""
+    where = f"{told['machine']}, {told['date']}"
+    how = "Most are ratios of times taken in turn in one run: a slow or shared machine moves both."
+    parts = [f"# Measured figures\n\nBy `make bench` on {where}. {how} `a / b` above 1 says that `a` takes longer.\n"]
+    for name, title in SUBJECTS.items():
+        parts.append(f"\n## {title}\n\n| figure | measured | to be kept |\n|---|---|---|\n")
+        for figure in told["figures"][name]:
+            bounds = gates.get(name, {}).get(figure["name"], {})
+            kept = " and ".join(f"{word} {bounds[key]:,g}" for key, word in BOUNDS.items() if key in bounds)
+            missed = not bounds.get("min", -math.inf) <= figure["value"] <= bounds.get("max", math.inf)
+            parts.append(f"| {figure['name']} | {shown(figure)} | {kept}{': **missed**' if missed else ''} |\n")
+    return "".join(parts)
+
+
+BOUNDS = {"min": "at least", "max": "at most"}
+
+
+def shown(figure: dict[str, Any]) -> str:
+    """A figure with four digits and its unit."""
+    value = figure["value"]
+    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    return f"{digits} {figure['unit']}".strip()
+
+
 def between(path: Path, text: str) -> str:
     """A page with the part between its markers replaced."""
     head, rest = path.read_text("utf-8").split(BEGIN)
@@ -273,6 +315,9 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "reference" / "cli.md": cli_reference(),
         ROOT / "docs" / "reference" / "report.md": report_reference(),
         ROOT / "docs" / "reference" / "pages.md": pages(),
+        ROOT / "docs" / "reference" / "measured.md": benchmark_tables(
+            json.loads(BENCHMARKS.read_text("utf-8")), tomllib.loads(GATES.read_text("utf-8"))
+        ),
         ROOT / "docs" / "measured.svg": picture(measured),
         ROOT / "README.md": between(ROOT / "README.md", readme_table(measured)),
         page: between(page, scale_table(scale)),
