@@ -13,9 +13,10 @@ from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
 
 from fanwise import _task
+from fanwise._format import size
 from fanwise.engine._costs import Experience, Machine
 from fanwise.engine._plan import STAY, WEIGH, FanOut, Pace, Stay
-from fanwise.engine._sentences import Decision
+from fanwise.engine._sentences import Decision, decide
 
 if TYPE_CHECKING:
     from fanwise._api._local import LocalLoop
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fanwise._api._source import Source
     from fanwise.engine._resources import Resources
 
-__all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "function_of"]
+__all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "function_of", "limits_of"]
 
 EXPERIENCE = Experience()
 """What this process has learned about its machine and about functions; never on disk."""
@@ -120,6 +121,21 @@ def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
 
     found = budget(resources, wanted=options.workers, nested=is_nested())
     return found.workers, found.cores, found.why
+
+
+def limits_of(resources: Resources, budgeted: int, workers: int, why: str) -> tuple[Decision, ...]:
+    """What keeps workers below the cores of the machine, unless the caller said how many: memory, load, a quota."""
+    if workers < budgeted:
+        free = size(resources.memory().available)
+        return (decide("workers.memory", workers=workers, wanted=budgeted, each=size(_EACH_BYTES), free=free),)
+    if why not in {"load", "quota", "affinity"}:
+        return ()
+    cores = resources.cores()
+    if why == "load":
+        return (decide("workers.load", workers=workers, wanted=cores.usable, load=resources.busy()),)
+    if why == "quota":
+        return (decide("workers.quota", workers=workers, quota=f"{cores.quota:.1f}", cores=cores.machine),)
+    return (decide("workers.affinity", workers=workers, usable=cores.usable, cores=cores.machine),)
 
 
 class Advice:
@@ -274,6 +290,7 @@ class Advice:
             preload_s=_NUMPY_S if "numpy" in sys.modules else 0.0,
             single=("serial.nested" if why == "nested" else "serial.one-core") if workers < 2 else "",
             why=why,
+            limits=limits_of(resources, workers, min(workers, most), why),
         )
 
     def _weigh(self, loop: LocalLoop) -> None:

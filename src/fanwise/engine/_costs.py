@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
+from fanwise.engine._sentences import Decision
 from fanwise.records._record import record
 
 __all__ = ["Costs", "Experience", "Machine", "Remembered", "Rent"]
@@ -47,6 +48,8 @@ class Machine:
         Code if all runs here whatever it costs: ``serial.asked``, ``serial.one-core`` or ``serial.nested``; else empty.
     why : str
         Why only one core may be used.
+    limits : tuple of Decision
+        What keeps ``workers`` below the cores of this machine.
     """
 
     cores: int
@@ -63,6 +66,7 @@ class Machine:
     inherits: bool = False
     single: str = ""
     why: str = ""
+    limits: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

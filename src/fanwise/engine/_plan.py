@@ -59,7 +59,7 @@ class FanOut:
     start_s : float
         Expected seconds until they can take items.
     decisions : tuple of Decision
-        The decision itself, then the chunk size.
+        The decision itself, what limits the number of workers, the chunk size.
     """
 
     workers: int
@@ -348,4 +348,5 @@ class Pace:
         chosen = decide(code, facts, workers=workers, item=done, **words)
         sized = {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S}
         chunks = decide("chunk.size", sized, size=size, each=cost, aim=CHUNK_S)
-        return FanOut(workers, cost, self.use, start, (chosen, chunks))
+        limits = self._machine.limits if workers == self._machine.workers else ()
+        return FanOut(workers, cost, self.use, start, (chosen, *limits, chunks))

@@ -45,7 +45,7 @@ class Memory:
 
 @record
 class Budget:
-    """How many workers a run may have, and why: ``cores``, ``quota``, ``load``, ``memory``, ``nested`` or ``user``."""
+    """How many workers a run may have, and why: ``cores``, ``affinity``, ``quota``, ``load``, ``nested`` or ``user``."""
 
     workers: int
     cores: int
@@ -224,7 +224,8 @@ def budget(resources: Resources, *, wanted: int | None, nested: bool) -> Budget:
         return Budget(1, cores.usable, "nested")
     free = cores.machine - resources.busy()
     workers = max(min(2, cores.usable), min(cores.usable, free))
-    why = "load" if workers < cores.usable else "quota" if cores.limit == "quota" else "cores"
+    limited = cores.limit if cores.usable < cores.machine and cores.limit != "environment" else "cores"
+    why = "load" if workers < cores.usable else limited
     return Budget(workers, cores.usable, why)
 
 

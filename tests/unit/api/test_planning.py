@@ -140,6 +140,39 @@ class TestAtOnce:
         assert function_of(functools.cache(slow)) != function_of(slow)
 
 
+class Tight(Machine):
+    """A machine of 64 cores of which only some may be used."""
+
+    def __init__(self, limit: str, quota: float | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        self._found = Cores(4, 64, limit, quota)
+
+    def cores(self) -> Cores:
+        return self._found
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (Tight("quota", 3.5), "4 workers: the container may use 3.5 of the machine's 64 cores."),
+        (Tight("affinity"), "4 workers: this process may run on 4 of 64 cores."),
+        (Tight("affinity", busy=61), "3 workers instead of 4: the machine is busy (load 61)."),
+        (Tight("affinity", available=120_000_000), "2 workers instead of 4: each needs about 45 MB, 120 MB are free."),
+    ],
+)
+def test_what_limits_the_workers_is_said(machine: Machine, said: str) -> None:
+    verdict, _ = asked(machine, items=200, seconds_each=0.5)
+    assert isinstance(verdict, FanOut)
+    assert said in [decision.text for decision in verdict.decisions]
+
+
+def test_nothing_limits_what_the_caller_chose_or_all_cores() -> None:
+    for machine, given in ((Tight("affinity"), {"workers": 3}), (Machine(4), {})):
+        verdict, _ = asked(machine, items=200, seconds_each=0.5, **given)
+        assert isinstance(verdict, FanOut)
+        assert [decision.code for decision in verdict.decisions] == ["fan-out", "chunk.size"]
+
+
 @pytest.fixture
 def inside_a_worker() -> Iterator[None]:
     _task.set_budget(1)

@@ -150,7 +150,7 @@ class FixedResources:
         (Cores(8, 8, "affinity"), 0, None, False, Budget(8, 8, "cores")),
         (Cores(8, 8, "affinity"), 5, None, False, Budget(3, 8, "load")),
         (Cores(8, 8, "affinity"), 20, None, False, Budget(2, 8, "load")),
-        (Cores(1, 8, "affinity"), 20, None, False, Budget(1, 1, "cores")),
+        (Cores(1, 8, "affinity"), 20, None, False, Budget(1, 1, "affinity")),
         (Cores(2, 64, "quota", 2.0), 10, None, False, Budget(2, 2, "quota")),
         (Cores(8, 8, "affinity"), 0, 3, False, Budget(3, 8, "user")),
         (Cores(8, 8, "affinity"), 0, None, True, Budget(1, 8, "nested")),
