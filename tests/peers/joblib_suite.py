@@ -50,8 +50,8 @@ def run(backend: str) -> tuple[set[str], int]:
             try:
                 tests.wait(timeout=600)
             finally:
-                with suppress(ProcessLookupError):  # some of its tests end a program and leave the workers of loky
-                    os.killpg(tests.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # some of its tests end a program and leave the workers of loky;
+                    os.killpg(tests.pid, signal.SIGTERM)  # what cleans up after those heeds no such signal
         return read(Path(home, "out.xml"))
 
 
