@@ -54,25 +54,26 @@ def leaks(patience: float = _PATIENCE_S) -> Iterator[None]:
     >>> with leaks():
     ...     values = list(map(abs, [-1, 2]))
     """
-    before = _traces()
+    before = _traces(others=True)
     yield
     if _FORKSERVER in sys.modules:
         sys.modules[_FORKSERVER].shared.stop()
     gc.collect()
     until = time.monotonic() + patience
-    while (left := _traces().beyond(before)) and time.monotonic() < until:
+    while (left := _traces(others=False).beyond(before)) and time.monotonic() < until:
         time.sleep(0.01)
     if left:
         raise AssertionError("left behind: " + "; ".join(f"{name}: {found}" for name, found in left.items()))
 
 
-def _traces() -> _Traces:
+def _traces(*, others: bool) -> _Traces:
+    """What there is now; files of ``others`` too, since what was there before stays when its program ends."""
     return _Traces(
         frozenset(_children()),
         frozenset(f"{thread.name} ({thread.ident})" for thread in threading.enumerate()),
         frozenset(_descriptors()),
-        frozenset(name for name in _entries("/dev/shm", "") if not _is_of_another(name)),  # noqa: S108 - looked at only
-        frozenset(name for name in _entries(tempfile.gettempdir(), "fanwise") if not _is_of_another(name)),
+        frozenset(name for name in _entries("/dev/shm", "") if others or not _is_of_another(name)),  # noqa: S108 - looked at only
+        frozenset(name for name in _entries(tempfile.gettempdir(), "fanwise") if others or not _is_of_another(name)),
     )
 
 

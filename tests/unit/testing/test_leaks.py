@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fanwise.testing import leaks
+from fanwise.testing import _leaks, leaks
 
 
 def test_nothing_left_is_no_error() -> None:
@@ -45,6 +45,15 @@ def test_a_temporary_file_of_another_program_is_its_own(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with leaks(patience=0):
         (tmp_path / "fanwise-scan-1-x").touch()
+
+
+def test_what_was_there_before_is_no_leak_once_its_program_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "fanwise-scan-1-x").touch()
+    with leaks(patience=0):
+        monkeypatch.setattr(_leaks, "_is_of_another", lambda name: False)
 
 
 def test_a_child_is_a_leak() -> None:
