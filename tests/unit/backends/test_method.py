@@ -18,12 +18,14 @@ from fanwise.errors import FanwiseWarning, UsageValueError
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """One Python thread, one native thread, nothing asked for."""
     monkeypatch.delenv("FANWISE_START_METHOD", raising=False)
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(_method, "_native_threads", lambda: 1)
-    return monkeypatch
+    _method._stopped_at_fork.cache_clear()
+    yield monkeypatch
+    _method._stopped_at_fork.cache_clear()
 
 
 def test_alone_it_forks(alone: pytest.MonkeyPatch) -> None:
@@ -53,6 +55,17 @@ def test_native_threads_are_accepted_from_openblas_only(
     alone.setattr(_method, "cores", lambda: 2)
     alone.setattr(_blas, "copies_of_openblas", lambda: copies)
     assert choose(None) == method
+
+
+def test_what_is_loaded_is_looked_at_again_after_an_import_only(alone: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    alone.setattr(_method, "_native_threads", lambda: 2)
+    alone.setattr(_method, "_has_cuda", lambda: bool(looks.append(1)))
+    alone.setattr(_blas, "copies_of_openblas", lambda: 1)
+    assert [choose(None) for _ in range(3)] == ["fork"] * 3
+    alone.setitem(sys.modules, "new_here", sys)
+    assert choose(None) == "fork"
+    assert len(looks) == 2
 
 
 def test_the_system_is_asked(alone: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import warnings
+from functools import lru_cache
 
 from fanwise.backends.process import _blas
 from fanwise.errors import FanwiseWarning, UsageValueError
@@ -47,8 +48,16 @@ def _is_fork_safe() -> bool:
     foreign = _native_threads() - 1
     if foreign <= 0:
         return True
-    # OpenBLAS stops its threads before a fork; OpenMP, rayon, Arrow and CUDA do not
-    return not _has_cuda() and foreign <= _blas.copies_of_openblas() * (cores() - 1)
+    return foreign <= _stopped_at_fork(foreign, len(sys.modules)) * (cores() - 1)
+
+
+@lru_cache(maxsize=1)  # nothing new is loaded without an import or a thread, and to read the map takes 2 ms
+def _stopped_at_fork(_foreign: int, _modules: int) -> int:
+    """Libraries of which each has a thread for every other core that it stops before a fork.
+
+    OpenBLAS does so; OpenMP, rayon and Arrow do not, nor CUDA, beside which nothing is safe.
+    """
+    return 0 if _has_cuda() else _blas.copies_of_openblas()
 
 
 def _native_threads() -> int:
