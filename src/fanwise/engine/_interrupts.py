@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
+from fanwise._signals import DEFAULT, Handler, handle, handler_of
 from fanwise.typing import InterruptPolicy
 
 __all__ = ["Interrupts", "NoInterrupts", "SignalInterrupts", "TerminateAsInterrupt", "Terminated"]
@@ -62,7 +63,7 @@ class SignalInterrupts:
         self.signal = 0
         self._policy = policy
         self._wake = wake
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
         self._raising = False
 
     def __repr__(self) -> str:
@@ -72,13 +73,13 @@ class SignalInterrupts:
         if threading.current_thread() is threading.main_thread():
             for number in sorted(self._policy.handle):
                 if has_default_handler(number):
-                    self._before[number] = signal.signal(number, self._on_signal)
+                    self._before[number] = handle(number, self._on_signal)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
-            if signal.getsignal(number) == self._on_signal:
-                signal.signal(number, handler)
+            if handler_of(number) == self._on_signal:
+                handle(number, handler)
 
     def note(self, number: int) -> None:
         """Hear of a signal that another handler has met."""
@@ -107,7 +108,7 @@ class SignalInterrupts:
 
 def has_default_handler(number: int) -> bool:
     """Whether nobody changed what Python does on this signal."""
-    return signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}
+    return handler_of(number) in {DEFAULT, signal.default_int_handler}
 
 
 class TerminateAsInterrupt:
@@ -121,13 +122,13 @@ class TerminateAsInterrupt:
         if self._installed or threading.current_thread() is not threading.main_thread():
             return
         if has_default_handler(signal.SIGTERM):
-            signal.signal(signal.SIGTERM, _raise_terminated)
+            handle(signal.SIGTERM, _raise_terminated)
             self._installed = True
 
     def remove(self) -> None:
         """Put the default action back."""
-        if self._installed and signal.getsignal(signal.SIGTERM) is _raise_terminated:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self._installed and handler_of(signal.SIGTERM) is _raise_terminated:
+            handle(signal.SIGTERM, DEFAULT)
         self._installed = False
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from signal import SIGINT, SIGTERM
 from time import monotonic
 from typing import Any, NoReturn
 
 from fanwise._seeds import bind
+from fanwise._signals import DEFAULT, handler_of
 from fanwise.backends._execution import Function
 from fanwise.backends.process import _exceptions, _pickling
 from fanwise.backends.process._attached import FUNCTIONS_TOO, detach_all
@@ -49,9 +49,6 @@ UNATTACHED = 4
 KEPT = 8
 """Functions a worker keeps."""
 READY = struct.Struct("<Id")  # process id, and when: the caller may be at an item and look much later
-# `signal.getsignal` makes enum members of what this returns, and costs 2 µs
-_handler_of = sys.modules["_signal"].getsignal
-_SIGINT, _SIGTERM, _DEFAULT = int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +261,7 @@ class Worker:
         self._capture.flush()
         if _cwd() != self._home and os.path.isdir(self._home):
             os.chdir(self._home)
-        if _handler_of(_SIGINT) is not ignore or _handler_of(_SIGTERM) != _DEFAULT:
+        if handler_of(SIGINT) is not ignore or handler_of(SIGTERM) != DEFAULT:
             guard_signals()
 
 
