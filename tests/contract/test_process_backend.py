@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, results_of, work
+from tests.programs import plain_environment
 
 from fanwise import _task, current_task
 from fanwise.backends.process import ProcessBackend, _forkserver
@@ -29,6 +30,21 @@ from fanwise.testing import Kill, Scripted, leaks
 
 pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:workers are forked as requested")]
 
+# A fork server that is let go before it is asked for anything; a worker of it ends in the last moment of the server.
+LET_GO = """
+import os, signal, socket
+from fanwise.backends.process import _forkserver
+from fanwise.backends.process._ends import KIND
+leave = os._exit
+def leave_late(code):
+    os.kill(os.getpid(), signal.SIGCHLD)
+    leave(code)
+os._exit = leave_late
+ours, theirs = socket.socketpair(socket.AF_UNIX, KIND)
+watched, life = os.pipe()
+ours.close()
+_forkserver.main(theirs.detach(), watched)
+"""
 METHODS = ["fork", "forkserver", pytest.param("spawn", marks=pytest.mark.slow)]
 
 
@@ -540,6 +556,12 @@ class TestStartMethods:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert value(serving, sum_up)
         assert _forkserver.shared.pid() != pid
+
+    def test_a_fork_server_hears_in_silence_of_a_worker_that_ends_after_it_was_let_go(self) -> None:
+        told = subprocess.run(
+            [sys.executable, "-c", LET_GO], stderr=subprocess.PIPE, text=True, check=True, env=plain_environment()
+        )
+        assert told.stderr == ""
 
     def test_a_start_takes_time_that_is_reported(self, backend: Callable[..., ProcessBackend], method: str) -> None:
         driver = drive(backend(method=method), abs, [1])

@@ -232,5 +232,8 @@ def main(request: int, watched: int) -> None:
     _life.arm(watched)
     for fd in (request, watched):
         os.set_inheritable(fd, False)
-    _Server(socket.socket(socket.AF_UNIX, KIND, fileno=request)).serve()
-    os._exit(0)
+    server = _Server(socket.socket(socket.AF_UNIX, KIND, fileno=request))
+    server.serve()
+    os._exit(
+        0
+    )  # with the server at hand: the end of a worker would else wake what is closed, which Python complains of
