@@ -44,6 +44,13 @@ def test_equal_states_have_equal_snapshots() -> None:
     assert snapshot() != before
 
 
+def test_nothing_is_pickled_again_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = snapshot()
+    monkeypatch.setattr(_state, "dumps", None)
+    monkeypatch.setattr(_state, "dumps_by_value", None)
+    assert snapshot() is before
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -80,7 +80,7 @@ class ProcessCrew:
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._events: list[Event] = []
-        self._oom_kills = _death.oom_kills()
+        self._oom_kills: int | None = None  # so far: looked up once the first chunks are on their way
         self._by_value = False
         self._is_closed = False
         self._owner = os.getpid()
@@ -224,6 +224,8 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._tell_what_was_closed()
+            if self._oom_kills is None and not self._events:
+                self._oom_kills = _death.oom_kills()
             self._poller.wait(0 if self._events else timeout)
         elif self._owner != os.getpid():
             raise BackendError("these workers belong to another process")
@@ -371,7 +373,7 @@ class ProcessCrew:
         """What to say of a worker that is gone."""
         now, code = self._clock.now(), link.process.code
         words, index = link.cell.last_words(), link.suspect()
-        memory = _death.oom_kills() > self._oom_kills
+        memory = self._oom_kills is not None and _death.oom_kills() > self._oom_kills
         reason = link.kill_reason or link.process.trouble
         reason = reason or _death.describe(code, words, link.last_rss(), out_of_memory=memory)
         if not link.is_ready:

@@ -46,7 +46,7 @@ class State:
 
     recursion_limit: int
     locale: str
-    decimal: Any
+    decimal: tuple[Any, ...] | None
     numpy_errors: dict[str, Any] | None
     warning_filters: tuple[Any, ...]
     log_levels: tuple[tuple[str, int], ...]
@@ -83,7 +83,7 @@ class State:
         if self.decimal is not None:
             import decimal
 
-            decimal.setcontext(self.decimal)
+            decimal.setcontext(decimal.Context(*self.decimal))
         if self.numpy_errors is not None:
             import numpy as np
 
@@ -128,9 +128,13 @@ def _locale() -> str:
     return text
 
 
-def _decimal() -> Any:
+def _decimal() -> tuple[Any, ...] | None:
+    """What a context is made of: two contexts never compare equal."""
     decimal = sys.modules.get("decimal")
-    return decimal.getcontext().copy() if decimal is not None else None
+    if decimal is None:
+        return None
+    made_of: tuple[Any, ...] = decimal.getcontext().__reduce__()[1]
+    return made_of
 
 
 def _numpy_errors() -> dict[str, Any] | None:
@@ -160,11 +164,25 @@ class Snapshot:
         return self._taken
 
 
+class _Last(NamedTuple):
+    """The last snapshot: of what, and its bytes."""
+
+    place: Place
+    state: State
+    taken: bytes
+
+
+_last: _Last | None = None
+
+
 def snapshot() -> bytes:
     """The place and state of this process; equal bytes if nothing has changed between."""
-    state = State.here()
-    packed = dumps_by_value(state) if state.is_of_main else dumps(state, main_by_value=False)
-    return pickle.dumps((Place.here(), packed.data), 5)
+    global _last  # of this process, as what it is taken of
+    place, state, last = Place.here(), State.here(), _last
+    if last is None or (place, state) != last[:2]:
+        packed = dumps_by_value(state) if state.is_of_main else dumps(state, main_by_value=False)
+        _last = last = _Last(place, state, pickle.dumps((place, packed.data), 5))
+    return last.taken
 
 
 def restore(taken: bytes) -> None:
