@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from fanwise._task import current_task
 from fanwise.errors import UsageError, UsageTypeError, UsageValueError
+from fanwise.records._record import record
 from fanwise.typing import Retry
 
 if TYPE_CHECKING:
@@ -35,10 +36,15 @@ LABEL_ITEMS: ContextVar[bool] = ContextVar("fanwise_label_items", default=False)
 
 LOCAL_BACKENDS = ("auto", "serial", "thread", "process")
 _ON_ERROR = ("raise", "return")
+_USUAL: Mapping[str, Any] = {
+    "workers": None, "backend": "auto", "chunk_size": None, "on_error": "raise", "retries": 0, "timeout": None,
+    "deadline": None, "seed": None, "cache": None, "progress": "auto", "resume": None,
+}  # fmt: skip
+"""What the verbs are given when nothing is asked for, but for an executor."""
 _PROGRESS = ("auto", "rich", "plain", "none", "json")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """Checked options. ``backend`` is one of the names, or a `Backend` object."""
 
@@ -103,8 +109,17 @@ def read_options(**given: Any) -> Options:
     UsageError
         Starts with the name of the parameter, says what it must be and what it is.
     """
-    workers = whole_number("workers", given["workers"], none=True)
     executor = given["executor"]
+    label_items = LABEL_ITEMS.get() and current_task() is None  # a call within an item: its lines are that item's
+    asked = [name for name, usual in _USUAL.items() if given[name] is not usual]
+    if not asked:  # nothing to check, which is a tenth of what a small call costs
+        if executor is not None:
+            _agree(executor, None, "auto")
+        workers = None if executor is None else executor.wanted
+        return Options(
+            workers, "auto", executor, None, True, None, None, None, None, "auto", None, label_items=label_items
+        )
+    workers = whole_number("workers", given["workers"], none=True)
     backend = checked_backend(given["backend"])
     timeout = _seconds("timeout", given["timeout"])
     if executor is not None:
@@ -126,7 +141,7 @@ def read_options(**given: Any) -> Options:
         progress=_progress(given["progress"]),
         resume=_path("resume", given["resume"]),
         cache=_cache(given["cache"]),
-        label_items=LABEL_ITEMS.get() and current_task() is None,  # a call within an item: its lines are that item's
+        label_items=label_items,
     )
 
 
@@ -244,9 +259,8 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _agree(executor: Executor, workers: int | None, backend: str | Backend) -> None:
-    from fanwise._api.executor import Executor
-
-    if not isinstance(executor, Executor):
+    module = sys.modules.get("fanwise._api.executor")  # whoever has one has loaded it
+    if module is None or not isinstance(executor, module.Executor):
         raise UsageTypeError(f"executor must be a fanwise.Executor, got {type(executor).__name__}")
     if executor.closed:
         from fanwise.errors import UsageRuntimeError

@@ -84,8 +84,8 @@ class Story:
     ) -> None:
         self.began = clock.now()
         self._wall_began = clock.time()
+        self._fn = fn
         self._label = label_of(fn)
-        self._name = f"{getattr(fn, '__module__', None) or '?'}.{getattr(fn, '__qualname__', self._label)}"
         self._total = total
         self._asked: str | Progress = "none" if is_inner() else options.progress
         self._options = options
@@ -200,10 +200,11 @@ class Story:
 
     def _facts(self) -> dict[str, Any]:
         """What this call knows of itself."""
+        fn = self._fn
         name, workers = self._crew or ("", None)
         resume = self._options.resume
         return {
-            "function": self._name,
+            "function": f"{getattr(fn, '__module__', None) or '?'}.{getattr(fn, '__qualname__', self._label)}",
             "started_at": self._wall_began,
             "backend": "" if name in LOCAL_BACKENDS else name,
             "workers": workers,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.unit.api.chosen import options
 
 import fanwise
 from fanwise.errors import UsageError
@@ -50,6 +51,16 @@ def test_a_bad_option_is_a_usage_error(
     with pytest.raises(UsageError, match=message) as caught:
         verb(never, [1, 2], **options)
     assert isinstance(caught.value, also)
+
+
+def test_options_that_are_not_checked_are_what_checking_makes_of_them() -> None:
+    """Nothing was asked for. A text that equals the default but is another object is checked."""
+    other = b"auto".decode()
+    assert options(progress="auto") == options(progress=other, backend=other)
+    with fanwise.Executor(3) as executor:
+        assert options(progress="auto", executor=executor) == options(progress=other, executor=executor)
+    with pytest.raises(UsageError, match="executor is shut down"):
+        options(progress="auto", executor=executor)
 
 
 @pytest.mark.parametrize("verb", VERBS)
