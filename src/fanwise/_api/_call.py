@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fanwise._api._endings import DONE, Ending, carry
@@ -219,12 +220,13 @@ class Call:
         special = self._reuse is not None or self._journal is not None or scene.streaming or options.retry is not None
         if advice is None or advice.pace.knows or special or not scene.source.at_hand:
             return None
-        return HeadStart(advice.first_look_s(), advice.ahead, self._hire_ahead)
+        return HeadStart(advice.first_look_s(), advice.ahead, partial(self._hire_ahead, advice))
 
-    def _hire_ahead(self, plan: FanOut) -> CrewStage:
-        from fanwise._api._crewed import CrewStage, Terms
-
-        terms = Terms(plan.workers, here_allowed=True, start_s=plan.start_s, at_first=True)
+    def _hire_ahead(self, advice: Advice, plan: FanOut) -> CrewStage:
+        CrewStage, Terms = _with_crew()  # noqa: N806 - classes
+        terms = Terms(
+            plan.workers, here_allowed=True, start_s=plan.start_s, at_first=True, learn_cost=advice.learn_from_workers
+        )
         return CrewStage(self._scene, self._fn, places_for(self._scene.options), terms)
 
     def _advice(self) -> Advice | None:
@@ -245,8 +247,7 @@ class Call:
         return HereStage(self._scene, journaled, advice, reuse, journaled)
 
     def _crew_stage(self, advice: Advice | None) -> CrewStage:
-        from fanwise._api._crewed import CrewStage, Terms
-
+        CrewStage, Terms = _with_crew()  # noqa: N806 - classes
         scene, options, here = self._scene, self._scene.options, self._here
         places = places_for(options)
         if here is None or here.fan_out is None:
@@ -254,8 +255,16 @@ class Call:
         else:
             plan, first = here.fan_out, here.loop.at
             cost = plan.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
-            learn = None if advice is None else advice.learn_start
-            terms = Terms(plan.workers, first, cost, here_allowed=True, start_s=plan.start_s, learn_start=learn)
+            learn = None if advice is None or advice.finds_warm(plan.workers) else advice.learn_start
+            terms = Terms(
+                plan.workers,
+                first,
+                cost,
+                here_allowed=True,
+                start_s=plan.start_s,
+                learn_start=learn,
+                learn_cost=None if advice is None else advice.learn_from_workers,
+            )
         return CrewStage(scene, self._fn, places, terms, self._reuse)
 
     def _at_work(self, terms: Terms) -> int:
@@ -294,6 +303,14 @@ class Call:
         if isinstance(error, RunInterrupted | RunTimeoutError):
             error.run = run
         raise error
+
+
+@cache
+def _with_crew() -> tuple[type[CrewStage], type[Terms]]:
+    """What drives workers, loaded once it is needed: an import statement takes 30 µs each time, where caches are cold."""
+    from fanwise._api._crewed import CrewStage, Terms
+
+    return CrewStage, Terms
 
 
 def _reuse_of(fn: Callable[..., Any], options: Options) -> Reuse | None:

@@ -44,7 +44,8 @@ class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 
     ``start_s`` is how long they are expected to take until they are there, ``learn_start(workers, seconds)`` is told how
-    long it took. ``at_first``: the calling thread is at the first item, and another one drives the crew until `take_over`.
+    long it took, ``learn_cost(seconds)`` what an item took. ``at_first``: the calling thread is at the first item, and
+    another one drives the crew until `take_over`.
     """
 
     workers: int
@@ -53,6 +54,7 @@ class Terms:
     here_allowed: bool = False
     start_s: float = 0.0
     learn_start: Callable[[int, float], None] | None = None
+    learn_cost: Callable[[float], None] | None = None
     at_first: bool = False
 
 
@@ -115,7 +117,8 @@ class CrewStage:
         with SignalInterrupts(scene.policy, crew.wake) as interrupts:
             self._interrupts = interrupts
             try:
-                driver = self._driver = Driver(Scheduler(self._config()), self._hands(crew, interrupts))
+                mind = Scheduler(self._config())
+                driver = self._driver = Driver(mind, self._hands(crew, interrupts))
                 driver.feed(s.Tick(scene.clock.now()))
                 while driver.finish is None:
                     driver.turn()
@@ -123,6 +126,8 @@ class CrewStage:
                     yield
                 self._receive(driver)  # all may have been done here, before the first turn
                 self.ending = self._how_it_ended(driver.finish, interrupts)
+                if self.terms.learn_cost is not None and mind.item_cost is not None:
+                    self.terms.learn_cost(mind.item_cost)
             except KeyboardInterrupt:  # a handler of the host program raised it
                 self.ending = _endings.interrupted(2)
             finally:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache, partial
+from importlib import import_module
 from time import perf_counter
 from types import BuiltinFunctionType, CodeType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fanwise._api._local import LocalLoop
     from fanwise._api._options import Options
     from fanwise._api._source import Source
-    from fanwise.engine._resources import Resources
+    from fanwise.engine._resources import Budget, Resources
 
 __all__ = ["EXPERIENCE", "Advice", "CappedPace", "EvenPace", "budget_of", "function_of", "limits_of"]
 
@@ -33,8 +34,11 @@ _NUMPY_S = 0.15  # to import it in a new interpreter
 _LOAD_S = 0.05  # to import what drives workers: 74 modules
 _DRIVES = "fanwise._api._crewed"
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
-_WORTH_SENDING_S = 1.5e-3  # as long as it takes until workers that wait have something to do
+_WORTH_SENDING_S = (
+    0.5e-3  # gains half of itself; where items have become cheap, sending is three times that for nothing
+)
 _CALL_S = 5e-6  # of pickling something tiny alone
+_SOON_PICKLED_S = 100e-6
 _BLOCK_S = 5e-3
 _SOON_S = 5e-3
 _LIGHT_BYTES = 16_000_000
@@ -97,9 +101,14 @@ def function_of(fn: Any) -> Hashable:
 @cache
 def _host() -> Resources:
     """The machine we run on; what takes long to look up is believed for a second, as there may be many calls in one."""
-    from fanwise.engine._resources import HostResources
+    resources: Resources = _module("engine._resources").HostResources(remember_s=1.0)
+    return resources
 
-    return HostResources(remember_s=1.0)
+
+@cache
+def _module(name: str) -> Any:
+    """A module of ours, loaded with its first use. To say ``import`` there takes 30 µs of each call: caches are cold."""
+    return import_module(f"fanwise.{name}")
 
 
 def _value(argument: Any) -> int | float | str:
@@ -117,9 +126,8 @@ def budget_of(options: Options, resources: Resources) -> tuple[int, int, str]:
     allowed = _task.budget()
     if allowed is not None:
         return min(options.workers or allowed, allowed), allowed, "nested"
-    from fanwise.engine._resources import budget, is_nested
-
-    found = budget(resources, wanted=options.workers, nested=is_nested())
+    machine = _module("engine._resources")
+    found: Budget = machine.budget(resources, wanted=options.workers, nested=machine.is_nested())
     return found.workers, found.cores, found.why
 
 
@@ -218,6 +226,12 @@ class Advice:
         if memory is not None:
             EXPERIENCE.learn(self._function, memory)
 
+    def learn_from_workers(self, cost_s: float) -> None:
+        """Keep what items cost in workers for the next call, if that says something else."""
+        known = EXPERIENCE.recall(self._function)
+        if known is not None:
+            EXPERIENCE.learn(self._function, known.corrected(cost_s))
+
     def invest(self) -> None:
         """All has run here: workers that would have been of use are started for the next call, once they are worth it.
 
@@ -244,6 +258,10 @@ class Advice:
 
             start_server(self._fn)
 
+    def finds_warm(self, workers: int) -> bool:
+        """Whether so many workers are running already: there is no start to learn from."""
+        return self._facts is not None and self._facts.warm >= workers
+
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:
@@ -257,9 +275,8 @@ class Advice:
         return self._facts
 
     def _machine(self) -> Machine:
-        """Facts of this process: looking them up takes about half a millisecond."""
-        from fanwise.backends.process import server_running, start_method
-
+        """Facts of this process: looking them up takes about 0.2 ms."""
+        process = _module("backends.process")
         resources = self._given or _host()
         workers, cores, why = budget_of(self._options, resources)
         executor = self._options.executor
@@ -272,7 +289,7 @@ class Advice:
             most = min(most, workers)  # items that wait for a core look like items that wait for something else
         warm = 0 if executor is None else executor.idle()
         if executor is None:
-            method = start_method(None)
+            method = process.start_method(None)
         else:
             method = executor.start_method() if warm < workers else ""
         inherits = executor is None and method == "fork" and self._source.inheritable
@@ -283,7 +300,7 @@ class Advice:
             most=most,
             method=method,
             warm=warm,
-            server_running=server_running(),
+            server_running=process.server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,
             load_s=0.0 if _DRIVES in sys.modules or EXPERIENCE.worth_loading else _LOAD_S,
@@ -296,14 +313,15 @@ class Advice:
     def _weigh(self, loop: LocalLoop) -> None:
         """Pickle the last result (and one item, if items are to be sent): their size is part of the price.
 
-        Its time is part of it too, taken the second time and without what any call costs: results travel many at once.
+        Its time is part of it too, without what any call costs: results travel many at once. It is the least of what is
+        left after the first time, since that of something small is soon a multiple, and would be remembered.
         """
         result = pickled_size(loop.values[-1]) if loop.values else 0
         item = 0 if self._source.inheritable else pickled_size(self._source.item(loop.at - 1))
-        start = perf_counter()
-        if loop.values:
-            pickled_size(loop.values[-1])
-        self.pace.weighed(result, item, max(0.0, perf_counter() - start - _CALL_S))
+        took = seconds_to_pickle(loop.values[-1]) if loop.values else 0.0
+        if _CALL_S < took < _SOON_PICKLED_S:
+            took = min(took, seconds_to_pickle(loop.values[-1]), seconds_to_pickle(loop.values[-1]))
+        self.pace.weighed(result, item, max(0.0, took - _CALL_S))
 
 
 def is_light(thing: Any) -> bool:
@@ -311,6 +329,13 @@ def is_light(thing: Any) -> bool:
     from fanwise.backends.process import is_below
 
     return is_below(thing, _LIGHT_BYTES)
+
+
+def seconds_to_pickle(thing: Any) -> float:
+    """How long it takes."""
+    start = perf_counter()
+    pickled_size(thing)
+    return perf_counter() - start
 
 
 def pickled_size(thing: Any) -> int:

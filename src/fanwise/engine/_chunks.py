@@ -65,12 +65,13 @@ class Chunks:
         Seconds per item if something is known before the first chunk.
     """
 
-    __slots__ = ("_aim", "_heard", "_most", "_peak", "_tail", "cost")
+    __slots__ = ("_aim", "_busy", "_heard", "_items", "_most", "_peak", "_tail", "cost")
 
     def __init__(self, aim: ChunkAim, item_cost: float | None) -> None:
         self._aim = aim
         self.cost = None if item_cost is None else max(item_cost, SHORTEST_S)
         self._heard = 0
+        self._items, self._busy = 0, 0.0
         self._most = 1 if item_cost is None else UNBOUNDED
         self._peak = 0
         self._tail = 0
@@ -85,12 +86,19 @@ class Chunks:
             return
         each = max(stats.busy / count, SHORTEST_S)
         self._heard += 1
+        self._items += count
+        self._busy += stats.busy
         self._most = max(self._most, RAMP * count)
         self.cost = each if self.cost is None else self.cost + (each - self.cost) * max(0.125, 1.0 / (self._heard + 1))
         if stats.greatest > HEAVY_TAIL * self.cost:
             self._tail = 2 * workers
         elif self._tail:
             self._tail -= 1
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds per item over all chunks that were heard of."""
+        return self._busy / self._items if self._items else None
 
     def size(self, waiting: int, workers: int) -> int:
         """Items for the next chunk.

@@ -11,10 +11,11 @@ from fanwise.records._record import record
 __all__ = ["Costs", "Experience", "Machine", "Remembered", "Rent"]
 
 FORGET = 0.5
+MISREMEMBERED = 4.0  # a cost that differs by this factor is another one
 MOST_REMEMBERED = 256
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """Facts about this process and machine that a plan stands on.
 
@@ -104,7 +105,7 @@ class Costs:
     thread_s: float = 0.1e-3
     end_s: float = 3e-3
     chunk_s: float = 12e-6
-    item_s: float = 0.5e-6
+    item_s: float = 0.2e-6
     bytes_per_s: float = 1.5e9
 
     def updated(self, **measured: float) -> Costs:
@@ -167,6 +168,10 @@ class Remembered:
     use: float = 1.0
     result_bytes: float = 0.0
     codec_s: float = 0.0
+
+    def corrected(self, cost_s: float) -> Remembered:
+        """After workers have seen that items cost so much: never less than alone, but more while they hinder each other."""
+        return self if self.cost_s <= cost_s <= MISREMEMBERED * self.cost_s else replace(self, cost_s=cost_s)
 
 
 class Rent:

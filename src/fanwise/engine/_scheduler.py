@@ -147,6 +147,11 @@ class Scheduler:
         return len(self._flights)
 
     @property
+    def item_cost(self) -> float | None:
+        """Seconds that items took, in the mean; None as long as no chunk has ended."""
+        return self._chunks.mean
+
+    @property
     def idle(self) -> int:
         """Workers that have nothing to do."""
         return len(self._roster.idle)

@@ -304,7 +304,7 @@ class TestBeforeTheFirstItem:
             assert isinstance(self.asked(2e-3, executor=executor), Stay)
             monkeypatch.setattr(fanwise.Executor, "idle", lambda _: 2)
             assert isinstance(self.asked(2e-3, executor=executor), FanOut)
-            assert isinstance(self.asked(1e-3, executor=executor), Stay)
+            assert isinstance(self.asked(0.4e-3, executor=executor), Stay)
 
     def test_workers_that_wait_are_thought_of_before_the_machine_is_looked_at(
         self, monkeypatch: pytest.MonkeyPatch

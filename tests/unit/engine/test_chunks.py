@@ -55,6 +55,15 @@ def test_uneven_chunks_of_a_fixed_size_travel_alone():
     assert chunks.size(10_000, 2) == 1
 
 
+def test_what_items_cost_in_the_mean_is_known_once_a_chunk_has_ended():
+    chunks = Chunks(ChunkAim(), 5.0)
+    assert chunks.mean is None
+    chunks.heard(1, ChunkStats(busy=4.0), 2)
+    chunks.heard(3, ChunkStats(busy=2.0), 2)
+    chunks.heard(0, ChunkStats(busy=9.0), 2)  # all of it was given back
+    assert chunks.mean == 1.5
+
+
 def test_only_what_went_together_may_be_divided():
     fixed, remote = Chunks(ChunkAim(size=5), None), Chunks(ChunkAim(longest_s=1.0), None)
     assert [fixed.may_split(5), fixed.may_split(6), Chunks(ChunkAim(), None).may_split(2)] == [False, True, True]

@@ -127,6 +127,18 @@ class TestExperience:
     def test_a_function_never_run_is_unknown(self) -> None:
         assert Experience().recall("f") is None
 
+    @pytest.mark.parametrize(
+        ("seen", "kept"),
+        [
+            (1.0, 1.0),  # alone it would take no longer
+            (1.5, 1.0),  # workers may hinder each other
+            (0.2, 0.2),
+            (4.5, 4.5),  # not so much: these are other items
+        ],
+    )
+    def test_workers_correct_what_was_seen_alone(self, seen: float, kept: float) -> None:
+        assert Remembered(1.0, use=0.5).corrected(seen) == Remembered(kept, use=0.5)
+
     def test_the_last_run_counts(self) -> None:
         experience = Experience()
         experience.learn("f", Remembered(1.0))

@@ -190,6 +190,14 @@ class TestFanOut:
         assert pace.cost_s == 1e-4
         assert pace.verdict() is STAY
 
+    def test_memory_stands_against_a_short_item_that_met_cold_caches(self):
+        """The first of items of 2 µs takes 10 µs: that says nothing of the others."""
+        pace = Pace(20_000, TWO, Costs(), Remembered(2e-6))
+        pace.record(1, 1e-5)
+        assert pace.knows
+        pace.record(400, 400 * 1e-5)
+        assert not pace.knows
+
     def test_what_was_seen_is_remembered_not_what_was_assumed(self):
         pace = Pace(30, TWO, Costs(), Remembered(1e-4))
         pace.record(1, 2e-4)
