@@ -34,9 +34,7 @@ _NUMPY_S = 0.15  # to import it in a new interpreter
 _LOAD_S = 0.05  # to import what drives workers: 74 modules
 _DRIVES = "fanwise._api._crewed"
 _WORTH_STARTING_S = 5e-3  # an item as long as a start: the caller would run it while workers could be starting
-_WORTH_SENDING_S = (
-    0.5e-3  # gains half of itself; where items have become cheap, sending is three times that for nothing
-)
+_WORTH_SENDING_S = 0.5e-3  # gains half of that, and costs 1.5 ms for nothing where items have become cheap
 _CALL_S = 5e-6  # of pickling something tiny alone
 _SOON_PICKLED_S = 100e-6
 _BLOCK_S = 5e-3

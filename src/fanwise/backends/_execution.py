@@ -1,6 +1,6 @@
 """Running the items of one chunk: one at a time while they are long, in blocks while they are short.
 
-Reading the clock and noting the place costs about 1 µs, so items below 20 µs run in blocks of about 100 µs as
+Reading the clock and noting the place costs about 1 µs, so items below 20 µs run in blocks of about 250 µs as
 ``values.extend(map(call, block))``: as fast as a comprehension, and the finished prefix stays when a call raises.
 """
 
@@ -30,7 +30,7 @@ __all__ = [
 
 FLUSH_S = 0.05
 _SHORT_S = 20e-6
-_BLOCK_S = 100e-6
+_BLOCK_S = 250e-6  # what is not counted singly; to note a block takes 3 µs
 
 
 @dataclass(slots=True)

@@ -73,13 +73,13 @@ def test_it_is_the_loop_that_goes_on_after_failures(items: list[int], single: bo
     assert outcomes(settled) == expected
 
 
-def test_short_items_run_in_blocks_of_a_tenth_of_a_millisecond(ticking: Callable[[float], None]) -> None:
+def test_short_items_run_in_blocks_of_a_quarter_of_a_millisecond(ticking: Callable[[float], None]) -> None:
     ticking(5e-6)
     follower = Follower()
-    (streak,) = execute(Function(abs), list(range(100)), 0, follower)
-    assert follower.marks[:3] == [(0, 1), (1, 20), (21, 38)]
+    (streak,) = execute(Function(abs), list(range(200)), 0, follower)
+    assert follower.marks[:3] == [(0, 1), (1, 50), (51, 98)]
     assert isinstance(streak, Streak)
-    assert streak.values == list(range(100))
+    assert streak.values == list(range(200))
     assert sum(streak.seconds) == pytest.approx(5e-6 * len(follower.marks))
 
 
