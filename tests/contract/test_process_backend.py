@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import gc
 import logging
 import os
 import random
@@ -546,6 +547,33 @@ class TestStartMethods:
     ) -> None:
         begun = backend(method=method, initializer=set_variable, initargs=("FANWISE_TEST", "x"))
         assert value(begun, lambda: os.environ["FANWISE_TEST"]) == "x"
+
+    def test_a_forked_worker_is_at_its_items_before_the_next_one_is_forked(
+        self, backend: Callable[..., ProcessBackend]
+    ) -> None:
+        crew = backend(method="fork").hire(work(abs, [-1, -2]), 2, RealClock())
+        crew.start(2)
+        (first,) = crew.wait(0)
+        crew.send(first.worker, Chunk(0, 0, 1))
+        heard: list[Any] = []
+        while not heard or not isinstance(heard[-1], ChunkFinished):
+            heard += crew.wait(PATIENCE_S)
+        crew.close(kill=False)
+        assert [each.worker for each in heard if isinstance(each, WorkerReady)] == [2]
+        assert heard[-1].worker == first.worker == 1
+
+    @pytest.mark.parametrize("options", [{"single": True}, {"initializer": gc.collect}], ids=["timed", "initialized"])
+    def test_one_that_is_not_to_be_hurried_says_itself_that_it_is_ready(
+        self, backend: Callable[..., ProcessBackend], options: dict[str, Any]
+    ) -> None:
+        forked = backend(method="fork", initializer=options.pop("initializer", None))
+        crew = forked.hire(work(abs, [-1], **options), 2, RealClock())
+        crew.start(2)
+        with_nothing_said = crew.wait(0)
+        ready = Driver(crew, events=with_nothing_said).hear(WorkerReady, 2)
+        crew.close(kill=False)
+        assert sorted(each.worker for each in ready) == [1, 2]
+        assert all(each.seconds > 0 for each in ready)
 
     def test_a_fork_server_that_was_killed_is_replaced(self, backend: Callable[..., ProcessBackend]) -> None:
         serving = backend(method="forkserver")

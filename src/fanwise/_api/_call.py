@@ -253,17 +253,17 @@ class Call:
         if here is None or here.fan_out is None:
             terms = Terms(crew_size(options, places.backend))
         else:
+            assert advice is not None  # who else could have said so
             plan, first = here.fan_out, here.loop.at
             cost = plan.cost_s if self._reuse is None else self._reuse.fn.memo.compute_s
-            learn = None if advice is None or advice.finds_warm(plan.workers) else advice.learn_start
             terms = Terms(
                 plan.workers,
                 first,
                 cost,
                 here_allowed=True,
-                start_s=plan.start_s,
-                learn_start=learn,
-                learn_cost=None if advice is None else advice.learn_from_workers,
+                start_s=advice.wait_s(plan),
+                learn_start=None if advice.finds_warm(plan.workers) else advice.learn_start,
+                learn_cost=advice.learn_from_workers,
             )
         return CrewStage(scene, self._fn, places, terms, self._reuse)
 

@@ -260,6 +260,10 @@ class Advice:
         """Whether so many workers are running already: there is no start to learn from."""
         return self._facts is not None and self._facts.warm >= workers
 
+    def wait_s(self, plan: FanOut) -> float:
+        """How long workers are to be waited for: those that are forked take items as soon as they exist."""
+        return 0.0 if self._facts is not None and self._facts.method == "fork" else plan.start_s
+
     def learn_start(self, workers: int, seconds: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:

@@ -326,6 +326,22 @@ class TestBeforeTheFirstItem:
         assert isinstance(Advice(abs, source_of([1] * 100), options(), Machine()).at_once(), Stay)
 
 
+class TestWaiting:
+    """Workers that are forked take items as soon as they exist: nothing runs here meanwhile."""
+
+    @pytest.mark.parametrize(("method", "waits"), [("fork", False), ("forkserver", True)])
+    def test_only_for_workers_that_have_to_come_up(
+        self, monkeypatch: pytest.MonkeyPatch, method: str, waits: bool
+    ) -> None:
+        monkeypatch.setattr(process, "start_method", lambda _: method)
+        monkeypatch.setattr(_planning, "EXPERIENCE", Experience())
+        _planning.EXPERIENCE.learn(function_of(abs), Remembered(0.05))
+        advice = Advice(abs, source_of([1] * 100), options(), Machine())
+        plan = advice.at_once()
+        assert isinstance(plan, FanOut)
+        assert advice.wait_s(plan) == (plan.start_s if waits else 0.0)
+
+
 class TestInvesting:
     """What pays in no single call is bought once several have gone without."""
 

@@ -80,6 +80,7 @@ class ProcessCrew:
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._events: list[Event] = []
+        self._to_start = 0  # workers asked for that do not exist yet
         self._oom_kills: int | None = None  # so far: looked up once the first chunks are on their way
         self._by_value = False
         self._is_closed = False
@@ -100,14 +101,16 @@ class ProcessCrew:
                 link.born = self._clock.now()  # it says itself when it is ready: this crew waits for it from now on
             else:
                 self._events.append(WorkerReady(self._clock.now(), link.number, link.pid, link.method))
-        if count > len(borrowed):
-            with frozen_garbage():
-                for _ in range(count - len(borrowed)):
-                    self._start_one()
+        self._to_start += count - len(borrowed)
+        while self._to_start and not self._events:
+            self._start_one()
 
     def _start_one(self) -> None:
+        """Start the next worker; one that takes items at once is sent some before the one after it is started."""
+        self._to_start -= 1
         try:
-            link = self._starter.start(self._clock.now())
+            with frozen_garbage():
+                link = self._starter.start(self._clock.now())
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))
@@ -117,6 +120,9 @@ class ProcessCrew:
             return
         self._reserve.note_start()
         self._adopt(link)
+        pid = link.process.pid
+        if pid is not None and self._starter.takes_at_once:
+            self._on_ready(link, pid, self._clock.now())
 
     def _adopt(self, link: Link) -> None:
         link.number = next(self._numbers)
@@ -224,6 +230,8 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._tell_what_was_closed()
+            while self._to_start and not self._events:
+                self._start_one()
             if self._oom_kills is None and not self._events:
                 self._oom_kills = _death.oom_kills()
             self._poller.wait(0 if self._events else timeout)
@@ -280,7 +288,8 @@ class ProcessCrew:
         if frame.kind == Kind.RETURNED:
             self._on_returned(link, frame.chunk, RETURNED.unpack(frame.payload)[0])
         elif frame.kind == Kind.READY:
-            self._on_ready(link, *READY.unpack(frame.payload))
+            if not link.is_ready:
+                self._on_ready(link, *READY.unpack(frame.payload))
         elif frame.kind == Kind.REFUSED:
             self._on_refused(link, frame)
         elif frame.kind == Kind.ATTACH:

@@ -24,6 +24,10 @@ class Process(Protocol):
     trouble: str  # why there was never a process
 
     @property
+    def pid(self) -> int | None:
+        """Its number, once known."""
+
+    @property
     def is_born(self) -> bool:
         """Whether there is, or was, a process."""
 
@@ -92,6 +96,7 @@ class Spawned:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen = popen
+        self.pid = popen.pid
         self.ended = False
         try:
             self._fd = os.pidfd_open(popen.pid)

@@ -61,6 +61,15 @@ class Starter:
         return self._choose()
 
     @cached_property
+    def takes_at_once(self) -> bool:
+        """Whether a worker can be sent items as soon as it exists.
+
+        A forked one has all it needs for them. But its initializer may fail, and the time of an item is not to include
+        that of the start.
+        """
+        return self.method == "fork" and self._initializer is None and not self._work.single
+
+    @cached_property
     def _setup(self) -> Setup:
         workers = self._workers
         return Setup(max(1, cores() // workers), _blas.share(cores(), workers), self.max_tasks)
