@@ -11,10 +11,11 @@ import array
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, Protocol, cast
 
+from fanwise.records._record import record
 from fanwise.records.outcomes import Settled
 
 __all__ = ["Drawing", "Handed", "IteratorSource", "Overlay", "SequenceSource", "Source", "source_of"]
@@ -23,7 +24,7 @@ _BUILT_IN = (list, tuple, range, str, bytes, bytearray, array.array)
 _LOOPS = {(kind.__iter__, kind.__getitem__) for kind in _BUILT_IN}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawing:
     """What one draw brought: how many items, whether that was the end, what the input raised, what is known already.
 
