@@ -270,6 +270,7 @@ SUBJECTS = {
     "auditscan": "`fanwise scan`",
     "envelope": "`fanwise envelope`",
 }
+BOUNDS = {"min": "at least", "max": "at most"}
 
 
 def benchmark_tables(told: dict[str, Any], gates: dict[str, Any]) -> str:
@@ -285,9 +286,6 @@ def benchmark_tables(told: dict[str, Any], gates: dict[str, Any]) -> str:
             missed = not bounds.get("min", -math.inf) <= figure["value"] <= bounds.get("max", math.inf)
             parts.append(f"| {figure['name']} | {shown(figure)} | {kept}{': **missed**' if missed else ''} |\n")
     return "".join(parts)
-
-
-BOUNDS = {"min": "at least", "max": "at most"}
 
 
 def shown(figure: dict[str, Any]) -> str:

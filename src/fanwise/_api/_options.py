@@ -115,9 +115,19 @@ def read_options(**given: Any) -> Options:
     if not asked:  # nothing to check, which is a tenth of what a small call costs
         if executor is not None:
             _agree(executor, None, "auto")
-        workers = None if executor is None else executor.wanted
         return Options(
-            workers, "auto", executor, None, True, None, None, None, None, "auto", None, label_items=label_items
+            workers=None if executor is None else executor.wanted,
+            backend="auto",
+            executor=executor,
+            chunk_size=None,
+            raises=True,
+            retry=None,
+            timeout=None,
+            deadline=None,
+            seed=None,
+            progress="auto",
+            resume=None,
+            label_items=label_items,
         )
     workers = whole_number("workers", given["workers"], none=True)
     backend = checked_backend(given["backend"])

@@ -149,7 +149,10 @@ class Costs:
         if machine.warm and new <= 0:
             return self.updated(warm_s=seconds)
         if machine.method == "fork":
-            return self.updated(fork_each_s=(seconds - self.fork_s) / new - self.fork_mb_s * machine.rss_mb)
+            each, pages = (seconds - self.fork_s) / new, self.fork_mb_s * machine.rss_mb
+            if each <= pages:  # less than was put on the pages alone
+                return self.updated(fork_mb_s=each / (machine.rss_mb or 1.0))
+            return self.updated(fork_each_s=each - pages)
         if machine.method == "forkserver":
             alone = seconds - new * self.fork_each_s - machine.pickling_s
             if machine.server_running:

@@ -28,7 +28,7 @@ LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
 MOST_MARKS = 512
 FEW_ITEMS = 2
-COLD_S = 50e-6
+COLD_S = 50e-6  # more than a short item takes longer where caches are cold
 SHORTEST_S = 1e-9
 
 

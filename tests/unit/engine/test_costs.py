@@ -113,6 +113,13 @@ class TestLearning:
             costs = costs.learned_start(on, workers, took)
         assert costs.start(on, workers) == pytest.approx(took, rel=1e-3)
 
+    def test_a_fork_quicker_than_its_pages_were_thought_to_be_makes_them_cheaper(self) -> None:
+        costs, on = C, machine("fork", rss_mb=1000.0)
+        for _ in range(20):
+            costs = costs.learned_start(on, 2, 5e-3)
+        assert costs.start(on, 2) == pytest.approx(5e-3, rel=0.2)
+        assert costs.fork_mb_s < C.fork_mb_s
+
     def test_an_impossibly_quick_fork_changes_nothing(self) -> None:
         on = machine("fork", rss_mb=1000.0)
         assert C.learned_start(on, 2, 1e-6) == C

@@ -80,7 +80,7 @@ class ProcessCrew:
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._events: list[Event] = []
-        self._to_start = 0  # workers asked for that do not exist yet
+        self._to_start, self._asked_at = 0, 0.0  # workers asked for that do not exist yet, and since when
         self._oom_kills: int | None = None  # so far: looked up once the first chunks are on their way
         self._by_value = False
         self._is_closed = False
@@ -102,27 +102,36 @@ class ProcessCrew:
             else:
                 self._events.append(WorkerReady(self._clock.now(), link.number, link.pid, link.method))
         self._to_start += count - len(borrowed)
-        while self._to_start and not self._events:
-            self._start_one()
+        self._asked_at = self._clock.now()
+        if not self._events:  # else after those that are ready have been sent something
+            self._start_some()
 
-    def _start_one(self) -> None:
-        """Start the next worker; one that takes items at once is sent some before the one after it is started."""
-        self._to_start -= 1
+    def _start_some(self) -> None:
+        """Start workers up to one that takes items at once: it is sent some before the next one is started."""
+        while self._to_start:
+            self._to_start -= 1
+            if self._start_one():
+                return
+
+    def _start_one(self) -> bool:
+        """Start a worker; whether it takes items at once."""
         try:
             with frozen_garbage():
-                link = self._starter.start(self._clock.now())
+                link = self._starter.start(self._asked_at)
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))
-            return
+            return False
         except NotPicklableError as error:
             self._events.append(StartFailed(self._clock.now(), str(error), fatal=True, error=error))
-            return
+            return False
         self._reserve.note_start()
         self._adopt(link)
         pid = link.process.pid
-        if pid is not None and self._starter.takes_at_once:
-            self._on_ready(link, pid, self._clock.now())
+        if pid is None or not self._starter.takes_at_once:
+            return False
+        self._on_ready(link, pid, self._clock.now())
+        return True
 
     def _adopt(self, link: Link) -> None:
         link.number = next(self._numbers)
@@ -230,8 +239,8 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._tell_what_was_closed()
-            while self._to_start and not self._events:
-                self._start_one()
+            if not self._events:
+                self._start_some()
             if self._oom_kills is None and not self._events:
                 self._oom_kills = _death.oom_kills()
             self._poller.wait(0 if self._events else timeout)

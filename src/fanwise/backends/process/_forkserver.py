@@ -234,6 +234,5 @@ def main(request: int, watched: int) -> None:
         os.set_inheritable(fd, False)
     server = _Server(socket.socket(socket.AF_UNIX, KIND, fileno=request))
     server.serve()
-    os._exit(
-        0
-    )  # with the server at hand: the end of a worker would else wake what is closed, which Python complains of
+    # while the server is still there: else the end of a worker would find its waker closed, of which Python complains
+    os._exit(0)
