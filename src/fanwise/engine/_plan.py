@@ -165,7 +165,7 @@ class Pace:
             self._remembered = None
 
     def relocate(self, machine: Machine) -> None:
-        """Plan with these facts from now on: looking them up costs half a millisecond, so not before they matter."""
+        """Plan with these facts from now on: looking them up takes 0.2 ms, so not before they matter."""
         self._machine = machine
 
     def weighed(self, result_bytes: float, item_bytes: float = 0.0, codec_s: float = 0.0) -> None:
