@@ -12,6 +12,7 @@ __all__ = ["Costs", "Experience", "Machine", "Remembered", "Rent"]
 
 FORGET = 0.5
 MISREMEMBERED = 4.0  # a cost that differs by this factor is another one
+COLD_S = 50e-6  # more than a short item takes longer where caches are cold
 MOST_REMEMBERED = 256
 
 
@@ -171,6 +172,11 @@ class Remembered:
     use: float = 1.0
     result_bytes: float = 0.0
     codec_s: float = 0.0
+
+    def is_belied_by(self, count: int, seconds: float) -> bool:
+        """Whether items cost something else by a factor, and by more than cold caches make of a short one."""
+        known = count * self.cost_s
+        return abs(seconds - known) > COLD_S and not known / MISREMEMBERED <= seconds <= known * MISREMEMBERED
 
     def corrected(self, cost_s: float) -> Remembered:
         """After workers have seen that items cost so much: never less than alone, but more while they hinder each other."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import isqrt
 
 from fanwise._format import duration
-from fanwise.engine._costs import MISREMEMBERED, Costs, Machine, Remembered
+from fanwise.engine._costs import Costs, Machine, Remembered
 from fanwise.engine._sentences import Decision, decide
 from fanwise.records._record import record
 
@@ -28,7 +28,6 @@ LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
 MOST_MARKS = 512
 FEW_ITEMS = 2
-COLD_S = 50e-6  # more than a short item takes longer where caches are cold
 SHORTEST_S = 1e-9
 
 
@@ -161,7 +160,7 @@ class Pace:
                 marks = self._marks
         while self._half + 1 < len(marks) and marks[self._half + 1][0] * 2 <= self.items:
             self._half += 1
-        if self._remembered is not None and self._misremembered(count, wall_s):
+        if self._remembered is not None and self._remembered.is_belied_by(count, wall_s):
             self._remembered = None
 
     def relocate(self, machine: Machine) -> None:
@@ -293,11 +292,6 @@ class Pace:
         self._marks = self._marks[::2]
         self._gap = 2 * self.items // MOST_MARKS
         self._half = 0
-
-    def _misremembered(self, count: int, seconds: float) -> bool:
-        """Whether a block cost something else by a factor, and by more than cold caches make of a short item."""
-        known = count * self._remembered.cost_s if self._remembered is not None else seconds
-        return abs(seconds - known) > COLD_S and not known / MISREMEMBERED <= seconds <= known * MISREMEMBERED
 
     def _workers(self, left: int, rest: float) -> int:
         """As many as there are cores for, more for items that wait, fewer where a start costs more than it brings.

@@ -159,17 +159,18 @@ class HostResources:
     def _quotas(self) -> Iterator[float]:
         for version, folder in self._folders("cpu"):
             if version == 1:
-                quota, period = self._number(f"{folder}/cpu.cfs_quota_us"), self._number(f"{folder}/cpu.cfs_period_us")
+                told = [self._read(f"{folder}/cpu.cfs_quota_us"), self._read(f"{folder}/cpu.cfs_period_us")]
             else:
-                quota, period = (*map(_number, self._read(f"{folder}/cpu.max").split()), None, None)[:2]
-            if quota and quota > 0 and period:
-                yield quota / period
+                told = self._read(f"{folder}/cpu.max").split()[:2]
+            match list(map(_number, told)):
+                case [int(quota), int(period)] if quota > 0 and period:
+                    yield quota / period
 
     def _memory_groups(self) -> Iterator[Memory]:
         for version, folder in self._folders("memory"):
             limit_name, used_name, cached_name = _MEMORY_FILES[version]
-            limit = self._number(f"{folder}/{limit_name}")
-            used = self._number(f"{folder}/{used_name}") if limit is not None and limit < UNLIMITED else None
+            limit = _number(self._read(f"{folder}/{limit_name}"))
+            used = _number(self._read(f"{folder}/{used_name}")) if limit is not None and limit < UNLIMITED else None
             if limit is not None and used is not None:
                 cached = _pairs(self._read(f"{folder}/memory.stat")).get(cached_name, 0)
                 yield Memory(max(0, limit - used + cached), limit)
@@ -195,9 +196,6 @@ class HostResources:
                 if os.path.isdir(self._root + group):  # those above the root of a container cannot be seen
                     yield version, group
 
-    def _number(self, path: str) -> int | None:
-        return _number(self._read(path).strip())
-
     def _read(self, path: str) -> str:
         """The text of a small file; empty if it cannot be read."""
         found = b""
@@ -216,7 +214,8 @@ def _affinity(machine: int) -> int:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.lstrip("-").isdecimal() else None
+    """A whole number; None for anything else, such as ``max``."""
+    return int(text) if text.strip().lstrip("-").isdecimal() else None
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -239,7 +239,7 @@ class ProcessCrew:
         """Return what happened, at the latest after ``timeout`` seconds (None: no limit; 0: only look)."""
         if not self._is_closed:
             self._tell_what_was_closed()
-            if not self._events:
+            if self._to_start and not self._events:
                 self._start_some()
             if self._oom_kills is None and not self._events:
                 self._oom_kills = _death.oom_kills()
