@@ -17,15 +17,15 @@ from fanwise.engine._sentences import decide
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture
-def fan_out_at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes every plan fan out at a given item, whatever it costs."""
+@pytest.fixture(params=[0.0, 10.0], ids=["coordinating", "working"])
+def fan_out_at(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """Makes every plan fan out at a given item, whatever it costs; the calling process goes on working, or does not."""
 
     def at(item: int) -> None:
         def ask(self: _planning.Advice, loop: LocalLoop) -> FanOut | Stay:
             if loop.at < item:
                 return STAY
-            return FanOut(2, 1e-4, 1.0, 0.001, (decide("serial.asked", {}),))
+            return FanOut(2, 1e-4, 1.0, 0.001, (decide("serial.asked", {}),), request.param)
 
         monkeypatch.setattr(_planning.Advice, "ask", ask)
 

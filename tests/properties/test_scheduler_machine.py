@@ -33,6 +33,7 @@ def configs(draw):
         chunks=ChunkAim(size=draw(st.sampled_from([None, 1, 3, 7]))),
         item_cost=draw(st.sampled_from([None, 0.001, 0.0001])),
         here_allowed=here,
+        caller_s=draw(st.sampled_from([0.0, 0.005, 1.0])),
         at_first=here and draw(st.booleans()),
         window=draw(st.sampled_from([1, 2])),
     )

@@ -261,6 +261,7 @@ class Call:
                 first,
                 cost,
                 here_allowed=True,
+                caller_s=plan.caller_s,
                 start_s=advice.wait_s(plan),
                 learn_start=None if advice.finds_warm(plan.workers) else advice.learn_start,
                 learn_cost=advice.learn_from_workers,

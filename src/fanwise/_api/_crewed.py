@@ -44,14 +44,16 @@ class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 
     ``start_s`` is how long they are expected to take until they are there, ``learn_start(workers, seconds)`` is told how
-    long it took, ``learn_cost(seconds)`` what an item took. ``at_first``: the calling thread is at the first item, and
-    another one drives the crew until `take_over`.
+    long it took, ``learn_cost(seconds)`` what an item took. For no more than ``caller_s`` seconds of work, the calling
+    process does the part of one of them. ``at_first``: the calling thread is at the first item, and another one drives
+    the crew until `take_over`.
     """
 
     workers: int
     first: int = 0
     item_cost: float | None = None
     here_allowed: bool = False
+    caller_s: float = 0.0
     start_s: float = 0.0
     learn_start: Callable[[int, float], None] | None = None
     learn_cost: Callable[[float], None] | None = None
@@ -183,6 +185,7 @@ class CrewStage:
             chunks=_chunk_aim(self._places.backend, options.chunk_size, together=not scene.streaming),
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
+            caller_s=terms.caller_s,
             at_first=terms.at_first,
             warming_s=terms.start_s / 2,
             lent=not self._places.owned,

@@ -302,6 +302,7 @@ class Advice:
             most=most,
             method=method,
             warm=warm,
+            kept=executor is not None,
             server_running=process.server_running(),
             rss_mb=rss / 1e6,
             inherits=inherits,

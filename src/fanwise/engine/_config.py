@@ -44,6 +44,9 @@ class SchedulerConfig:
     here_allowed : bool
         Items may run in the calling process (`RunHere`): while workers start, if none can be started, if an item cannot
         be sent, if workers bring no gain. Blocks last about ``here_s``, so that the driver can look at its sockets.
+    caller_s : float
+        The calling process takes the place of a worker that is not there, as long as no more work than this waits, in
+        seconds. If more does, or comes to, that worker is started.
     at_first : bool
         The calling process is at the first item already, and counts as a worker until that is through.
     here_s : float
@@ -71,6 +74,7 @@ class SchedulerConfig:
     chunks: ChunkAim = ChunkAim()
     item_cost: float | None = None
     here_allowed: bool = False
+    caller_s: float = 0.0
     at_first: bool = False
     here_s: float = 0.010
     warming_s: float = 0.010

@@ -34,6 +34,8 @@ class Machine:
         ``fork``, ``forkserver``, ``spawn`` or ``thread``; empty if none need to start.
     warm : int
         Workers that are running already and idle.
+    kept : bool
+        Workers that are started stay for other calls.
     server_running : bool
         The fork server is up.
     rss_mb : float
@@ -60,6 +62,7 @@ class Machine:
     most: int = 32
     method: str = "fork"
     warm: int = 0
+    kept: bool = False
     server_running: bool = False
     rss_mb: float = 50.0
     preload_s: float = 0.0
@@ -143,6 +146,10 @@ class Costs:
             "thread": self.thread_s,
         }
         return per_worker.get(machine.method, self.spawn_s / min(workers, machine.cores))
+
+    def end(self, machine: Machine) -> float:
+        """Seconds that the caller waits at the end for workers to be gone."""
+        return 0.0 if machine.kept or machine.warm or machine.method == "thread" else self.end_s
 
     def learned_start(self, machine: Machine, workers: int, seconds: float) -> Costs:
         """Updated by a start that took ``seconds``; what differs is put on the constant that varies most."""

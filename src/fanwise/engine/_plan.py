@@ -26,6 +26,7 @@ CHUNK_S = 40e-3  # of work that a chunk is to hold
 WAITING_USE = 0.3  # below: items wait rather than compute
 LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
+COORDINATION = 0.05  # of the work left: what is lost at most if the process that hands out items works itself
 MOST_MARKS = 512
 FEW_ITEMS = 2
 SHORTEST_S = 1e-9
@@ -59,6 +60,8 @@ class FanOut:
         Expected seconds until they can take items.
     decisions : tuple of Decision
         The decision itself, what limits the number of workers, the chunk size.
+    caller_s : float
+        While no more work than this waits, in seconds, the calling process does the part of one of them.
     """
 
     workers: int
@@ -66,6 +69,7 @@ class FanOut:
     use: float
     start_s: float
     decisions: tuple[Decision, ...]
+    caller_s: float = 0.0
 
     @property
     def code(self) -> str:
@@ -212,16 +216,17 @@ class Pace:
         if rest <= LEAST_LEFT_S or left < 2:
             return STAY
         workers = self._workers(left, rest)
-        start = self._costs.start(machine, workers)
+        caller_s = self._caller_s()
+        started = workers - (rest <= caller_s)
+        start = self._costs.start(machine, started)
         if self.seconds < min(start, rest / 4) and self._remembered is None:
             return STAY
-        end = 0.0 if machine.warm or machine.method == "thread" else self._costs.end_s
-        expected = self._expected(left, rest, workers, start) + end
+        expected = self._expected(left, rest, workers, start) + self._costs.end(machine)
         if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
             return STAY
         if not self._weighed and machine.method != "thread":
             return WEIGH
-        return self._fan_out(done, left, cost, workers, start, rest - expected)
+        return self._fan_out(done, left, cost, workers, start, rest - expected, caller_s)
 
     def ahead(self) -> Stay | FanOut:
         """Whether workers are to begin while the first item is running, of which the part so far was recorded.
@@ -306,6 +311,13 @@ class Pace:
         worth = isqrt(int(rest / each)) if machine.warm < most else most
         return max(1, min(most, left, max(2, worth, machine.warm)))
 
+    def _caller_s(self) -> float:
+        """Seconds of work for which the start and end of one more worker cost more than a caller who need not work."""
+        machine, costs = self._machine, self._costs
+        if machine.method != "fork" or machine.warm or machine.kept or self.use < WAITING_USE:
+            return 0.0
+        return (costs.each(machine, 1) + costs.end(machine)) / COORDINATION
+
     def _at_once(self, workers: int, left: int) -> float:
         """How many items make progress at the same time."""
         return min(workers, left, self._machine.cores / max(self.use, LEAST_USE))
@@ -331,17 +343,22 @@ class Pace:
         costs = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks))
         return costs[int(0.75 * (len(costs) - 1))] if costs else 0.0
 
-    def _fan_out(self, done: int, left: int, cost: float, workers: int, start: float, gain: float) -> FanOut:
+    def _fan_out(
+        self, done: int, left: int, cost: float, workers: int, start: float, gain: float, caller_s: float = 0.0
+    ) -> FanOut:
         rest = left * cost
         size = max(1, int(min(CHUNK_S / cost, left / (2 * workers))))
+        caller_works = rest <= caller_s
+        started = workers - caller_works
         facts = {
-            "items_here": done, "seconds_here": self.seconds, "workers": workers, "left_s": rest, "gain_s": gain,
-            "start_s": start, "item_s": cost, "use": self.use, "result_bytes": self._result_bytes,
+            "items_here": done, "seconds_here": self.seconds, "workers": started, "caller_works": caller_works,
+            "left_s": rest, "gain_s": gain, "start_s": start, "item_s": cost, "use": self.use,
+            "result_bytes": self._result_bytes,
         }  # fmt: skip
         code = "fan-out.warm" if self._machine.warm else "fan-out"
         words = {"here": done, "took": self.seconds, "left": rest, "gain": gain}
-        chosen = decide(code, facts, workers=workers, item=done, **words)
+        chosen = decide(code, facts, workers=started, item=done, **words)
         sized = {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S}
         chunks = decide("chunk.size", sized, size=size, each=cost, aim=CHUNK_S)
         limits = self._machine.limits if workers == self._machine.workers else ()
-        return FanOut(workers, cost, self.use, start, (chosen, *limits, chunks))
+        return FanOut(workers, cost, self.use, start, (chosen, *limits, chunks), caller_s)

@@ -66,6 +66,16 @@ class Roster:
         return len(self.alive) + self.starting or 1
 
     @property
+    def lacks_one(self) -> bool:
+        """Whether there is room for a worker more, where two or more were asked for."""
+        return 1 < self._limit > len(self.alive) + self.starting
+
+    @property
+    def is_busy(self) -> bool:
+        """All that are to come have come, and have something to do."""
+        return bool(self.alive) and not self.idle and not self.starting
+
+    @property
     def gathering(self) -> bool:
         """Many workers are still to come: those that are here get one chunk only, so that the others begin sooner."""
         return 4 * self.starting > len(self.alive)

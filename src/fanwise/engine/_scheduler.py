@@ -213,13 +213,13 @@ class Scheduler:
             return
         if event.settled:
             self._settle(event.settled, flight)
-        count, workers = flight.chunk.count, self._roster.expected
+        count, workers = flight.chunk.count, self._at_once
         self._chunks.heard(count, event.stats, workers)
         self._close(flight)
-        if event.worker != HERE:
-            self._regain.heard(count, self._now, workers)
-        elif self._regain.tried(count, event.stats.busy):
+        if event.worker == HERE and self._regain.tried(count, event.stats.busy):
             self._stay_here(flight.stop)
+        elif event.worker != HERE or self._roster.alive:
+            self._regain.heard(count, self._now, workers)
 
     def _on_chunk_returned(self, event: ChunkReturned) -> None:
         flight = self._known(event.chunk, event.worker)
@@ -228,7 +228,7 @@ class Scheduler:
         worker = self._roster.alive.get(event.worker)
         if worker is not None and flight is worker.flights[0]:
             stats = ChunkStats(busy=self._now - worker.began)
-            self._chunks.heard(flight.next - flight.chunk.first, stats, self._roster.expected)
+            self._chunks.heard(flight.next - flight.chunk.first, stats, self._at_once)
         self._close(flight)
 
     def _on_unsendable(self, event: Unsendable) -> None:
@@ -368,7 +368,7 @@ class Scheduler:
                 self._queue.add(first, stop)
                 results.expect(stop - first)
         elif not self._roster.hopeless or self.config.here_allowed:
-            full = self._chunks.full(self._roster.expected)
+            full = self._chunks.full(self._at_once)
             count = source.ask(results.held, self._queue.size, 4 * self.config.workers * full)
             if count:
                 self._said.append(Draw(count))
@@ -377,7 +377,7 @@ class Scheduler:
         """As many workers as items wait for one, at most the limit."""
         wanted = self._queue.suspects if self._regain.alone else self._queue.size
         deserted = not self._roster.alive and not self._roster.starting
-        working = self.config.at_first and self._here is not None
+        working = self._shares or (self.config.at_first and self._here is not None)
         count = self._roster.start(wanted, besides=int(working)) if wanted else 0
         if count:
             self._said.append(StartWorkers(count))
@@ -404,11 +404,29 @@ class Scheduler:
             self._send(worker, queue.take(self._size()))
         while queue.size and not roster.gathering and (worker := roster.taker(roster.hungry)) is not None:
             size = self._size()
-            if queue.size - size < roster.expected:
+            if queue.size - size < self._at_once:
                 break
             self._send(worker, queue.take(size))
-        if roster.idle and not queue.size:
+        if self._unoccupied and not queue.size:
             self._call_back()
+
+    @property
+    def _shares(self) -> bool:
+        """Whether the calling process does the part of a worker that is not there: for so little none is started."""
+        config, cost, roster = self.config, self._chunks.cost, self._roster
+        if not config.caller_s or cost is None or self._queue.size * cost > config.caller_s:
+            return False
+        return config.here_allowed and self._source.ended and roster.lacks_one and not roster.level
+
+    @property
+    def _at_once(self) -> int:
+        """How many share what is left."""
+        return self._roster.expected + self._shares
+
+    @property
+    def _unoccupied(self) -> int:
+        """How many could begin something now."""
+        return len(self._roster.idle) + (self._here is None and self._roster.is_busy and self._shares)
 
     def _assign_suspects(self) -> None:
         """All else runs here by now, but what may have killed a worker never does."""
@@ -416,7 +434,7 @@ class Scheduler:
             self._send(worker, suspect)
 
     def _size(self) -> int:
-        return self._chunks.size(self._queue.size, self._roster.expected)
+        return self._chunks.size(self._queue.size, self._at_once)
 
     def _send(self, worker: Worker, waiting: Waiting) -> None:
         flight = self._launch(waiting, worker.id)
@@ -455,7 +473,7 @@ class Scheduler:
         """Workers are idle: ask back what others will not begin soon, behind a chunk or at the end of one."""
         roster = self._roster
         for worker in list(islice(chain(roster.full.values(), roster.hungry.values()), LOOK_AT_WORKERS)):
-            if self._recalled >= len(roster.idle):
+            if self._recalled >= self._unoccupied:
                 return
             flight = worker.flights[-1]
             if flight is not worker.flights[0]:
@@ -495,13 +513,18 @@ class Scheduler:
         if self._only_here:
             waiting = self._only_here.pop(0)
         elif self._queue.size and self._here_helps():
-            waiting = self._queue.take_innocent(self._chunks.block(self._here_s()))
+            waiting = self._queue.take_innocent(self._block())
         if waiting is not None:
             self._run_here(waiting)
 
     def _run_here(self, waiting: Waiting, *, begun: bool = False) -> None:
         self._here = self._launch(waiting, HERE)
         self._said.append(RunHere(self._here.chunk, begun))
+
+    def _block(self) -> int:
+        """Items of a block here: in the place of a worker, no more than such a one would get."""
+        block = self._chunks.block(self._here_s())
+        return min(block, self._size()) if self._shares else block
 
     def _here_s(self) -> float:
         """Length of a block: workers that get ready meanwhile wait for its end."""
@@ -525,7 +548,7 @@ class Scheduler:
             return True
         bearable = max(self.config.warming_s, self._now - self._waits_since)
         warming = not roster.alive and roster.starting > 0 and self._least_here_s() <= bearable
-        return self._regain.alone or roster.hopeless or warming
+        return self._regain.alone or roster.hopeless or warming or (roster.is_busy and self._shares)
 
     def _stay_here(self, item: int) -> None:
         """Workers brought no gain: let them go, or rest."""

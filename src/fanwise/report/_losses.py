@@ -2,14 +2,15 @@
 
 A run with ``W`` workers has ``W * wall`` lane-seconds to give. The calling process takes one place until it fans out;
 from then on it coordinates, and its waiting is nobody's loss. What it still works while workers start hides as much of
-their start. Work and losses together are all there is.
+their start. Where it goes on in place of a worker that was not started, it keeps its place. Work and losses together are
+all there is.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fanwise._format import duration, plural, size
 from fanwise.report._record import Costs, Lane, Loss, Span, Times, Traffic
@@ -51,26 +52,39 @@ class Places:
 
 
 def find_losses(
-    lanes: Sequence[Lane], times: Times, costs: Costs, traffic: Traffic, cores: float, retries_s: float
+    lanes: Sequence[Lane],
+    times: Times,
+    costs: Costs,
+    traffic: Traffic,
+    cores: float,
+    retries_s: float,
+    workers: int,
 ) -> tuple[Loss, ...]:
-    """Every loss, the greatest first. ``retries_s`` are the seconds of attempts that were followed by another."""
-    workers = lanes[1:]
-    places = Places.of(workers, times.wall_s)
-    tail = sum(_tail(lane) for lane in workers)
+    """Every loss, the greatest first.
+
+    ``retries_s`` are the seconds of attempts that were followed by another, ``workers`` how many were to work at a time.
+    """
+    places = Places.of(lanes[1:], times.wall_s)
+    beside_s = _worked_beside(lanes[0], places.since)
+    if lanes[1:] and beside_s and places.count < workers:
+        places, beside_s, working = replace(places, count=places.count + 1), 0.0, lanes
+    else:
+        working = lanes[1:]
+    tail = sum(_tail(lane) for lane in working)
     seconds = times.lanes_s
-    idle = sum(lane.seconds.wait for lane in workers)
+    idle = sum(lane.seconds.wait for lane in working)
     retries = min(retries_s, seconds.lost)
-    start = max(0.0, seconds.start + places.before - _worked_beside(lanes[0], places.since))
+    start = max(0.0, seconds.start + places.before - beside_s)
     beside = [
-        Loss("start", start, *_start(len(workers))),
+        Loss("start", start, *_start(len(lanes) - 1)),
         Loss("before-fan-out", places.since * (places.count - 1), *_before(lanes[0], places.since)),
-        Loss("tail", tail + places.after, *_tail_words(lanes, costs)),
+        Loss("tail", tail + places.after, *_tail_words(working, costs)),
         Loss("starved", max(0.0, idle - tail), *_starved(idle - tail, traffic.chunks)),
         Loss("codec", seconds.codec, *_codec(traffic)),
         Loss("cache", seconds.cache, "Looking up and storing results in the cache took its time.", None),
         Loss("lost-work", seconds.lost - retries, *_LOST),
         Loss("retries", retries, "Attempts that failed were followed by another.", None),
-        Loss("other", seconds.other + (0.0 if workers else seconds.wait), "", None),
+        Loss("other", seconds.other + (0.0 if lanes[1:] else seconds.wait), "", None),
     ]
     capacity = places.count * times.wall_s
     return tuple(sorted(_listed(beside, capacity, times.work_s) + _inside(times, places.count, cores), key=_greatest))
@@ -150,8 +164,8 @@ def _tail(lane: Lane) -> float:
     return min(lane.seconds.wait, max(0.0, lane.ended_s - last))
 
 
-def _tail_words(lanes: Sequence[Lane], costs: Costs) -> tuple[str, str]:
-    last = max((span for lane in lanes[1:] for span in lane.spans), key=lambda span: span.end_s, default=None)
+def _tail_words(working: Sequence[Lane], costs: Costs) -> tuple[str, str]:
+    last = max((span for lane in working for span in lane.spans), key=lambda span: span.end_s, default=None)
     awaited = "" if last is None else f", waiting for {_slowest_in(last, costs)}"
     return f"Workers were idle at the end{awaited}.", "Put the longest items first."
 

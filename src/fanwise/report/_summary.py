@@ -48,7 +48,7 @@ def summarise(fold: Fold, at: float, facts: RunFacts) -> RunReport:
         plan=plan,
         counts=counts,
         time=times,
-        losses=find_losses(lanes, times, costs, traffic, host.cores_usable, retries_s),
+        losses=find_losses(lanes, times, costs, traffic, host.cores_usable, retries_s, plan.workers),
         lanes=lanes,
         costs=costs,
         cache=tuple(parts.CacheUse(**_plain(use)) for use in facts.cache),

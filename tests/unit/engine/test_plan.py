@@ -93,11 +93,37 @@ class TestFanOut:
         _, verdict, _ = play(8, 0.01)
         assert verdict.code == "fan-out"
         assert verdict.text == (
-            "Ran 1 item here in 10 ms, then started 2 workers at item 1: "
-            "about 70 ms of work was left, 24 ms could be gained."
+            "Ran 1 item here in 10 ms, then started 1 worker at item 1: "
+            "about 70 ms of work was left, 26 ms could be gained."
         )
         assert verdict.decisions[1].text == "Chunks of 1 item: one item takes 10 ms, the aim is 40 ms per chunk."
-        assert verdict.decisions[0].facts["workers"] == 2
+        assert verdict.decisions[0].facts["workers"] == 1
+        assert verdict.decisions[0].facts["caller_works"]
+
+    def test_for_little_work_the_calling_process_is_one_of_the_workers(self):
+        _, little, _ = play(8, 0.01)
+        assert little.workers == 2
+        assert little.caller_s > 0.07
+        assert little.decisions[0].facts["workers"] == 1
+        _, much, _ = play(50, 0.01)
+        assert much.caller_s < 0.49
+        assert much.decisions[0].facts["workers"] == 2
+        assert not much.decisions[0].facts["caller_works"]
+
+    @pytest.mark.parametrize(
+        "facts", [{"method": "forkserver", "server_running": True}, {"warm": 1}, {"kept": True}, {"method": "thread"}]
+    )
+    def test_not_where_starting_workers_is_no_work_for_this_process_or_for_later_calls_too(self, facts):
+        _, verdict, _ = play(12, 0.01, machine=Machine(2, 2, **facts))
+        assert verdict.caller_s == 0.0
+
+    def test_nor_while_items_wait(self):
+        assert play(12, 0.01, use=0.1)[1].caller_s == 0.0
+
+    def test_workers_that_stay_are_not_waited_for_at_the_end(self):
+        ends, stays = (play(14, 1e-3, machine=Machine(2, 2, kept=kept))[1] for kept in (False, True))
+        assert ends is None
+        assert stays is not None
 
     def test_with_warm_workers_sooner(self):
         cold = play(60, 2e-4)[0]

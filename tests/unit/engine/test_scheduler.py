@@ -7,7 +7,7 @@ from tests.unit.engine.talk import Talk
 
 from fanwise.engine._chunks import ChunkAim
 from fanwise.errors import BackendError, NotPicklableError
-from fanwise.records.chunks import HERE
+from fanwise.records.chunks import HERE, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Ok
 from fanwise.records.scheduling import (
     Cancel,
@@ -23,6 +23,7 @@ from fanwise.records.scheduling import (
     Finish,
     Finished,
     Interrupt,
+    MemoryLow,
     Retire,
     RunHere,
     Send,
@@ -367,6 +368,88 @@ class TestHere:
         talk.tell(StartFailed, "ENOMEM", 2)
         assert talk.ending.how == "broken"
         assert str(talk.ending.error) == "workers could not be started: ENOMEM"
+
+
+class TestInPlaceOfAWorker:
+    """So little is left that the calling process does the part of one worker, which then is not started."""
+
+    def talk(self, total=40, **config):
+        return Talk(
+            **{"total": total, "item_cost": 0.001, "here_allowed": True, "caller_s": 0.05, "warming_s": 0.0} | config
+        )
+
+    def test_one_worker_fewer_is_started_and_served_first(self):
+        talk = self.talk()
+        assert talk.heard(StartWorkers) == [StartWorkers(1)]
+        talk.ready(1)
+        assert talk.sent() == [(1, 0, 10), (1, 10, 7)]
+        here = talk.chunk_of(HERE)
+        assert (here.first, here.count) == (17, 5)
+        assert talk.said[-1] == RunHere(here)
+
+    def test_all_workers_where_more_is_left(self):
+        assert self.talk(total=60).heard(StartWorkers) == [StartWorkers(2)]
+
+    @pytest.mark.parametrize("config", [{"here_allowed": False}, {"item_cost": None}, {"lookahead": 8}])
+    def test_all_workers_where_that_cannot_be_known_or_is_not_allowed(self, config):
+        assert self.talk(**config).heard(StartWorkers) == [StartWorkers(2)]
+
+    def test_a_single_worker_is_started_all_the_same(self):
+        talk = self.talk(workers=1)
+        assert talk.heard(StartWorkers) == [StartWorkers(1)]
+        assert not talk.ready(1).ever(RunHere)
+
+    def test_it_goes_on_until_nothing_is_left(self):
+        talk = self.talk(total=12, chunks=FIVE).ready(1)
+        assert talk.sent() == [(1, 0, 5), (1, 5, 5)]
+        assert talk.chunk_of(HERE).count == 2
+        assert not talk.finish(HERE).ending
+        assert talk.finish(1).finish(1).ending == Finish("done")
+        assert talk.emitted == list(range(12))
+        assert talk.ever(StartWorkers) == [StartWorkers(1)]
+
+    def test_idle_it_asks_back_what_the_worker_will_not_begin_soon(self):
+        talk = self.talk(total=8, chunks=ONE, item_cost=0.006).ready(1)
+        while talk.scheduler.waiting:
+            talk.now += 0.006
+            talk.finish(HERE)
+        talk.now += 0.002
+        behind = talk.chunk_of(1, 1)
+        assert talk.finish(HERE).heard(CancelChunk) == [CancelChunk(1, behind.id)]
+        talk.tell(ChunkReturned, 1, behind.id, behind.first)
+        assert [run.chunk.first for run in talk.heard(RunHere)] == [behind.first]
+
+    def test_once_items_turn_out_long_the_missing_worker_is_started(self):
+        talk = self.talk(chunks=ONE).ready(1)
+        chunk = talk.chunk_of(1)
+        talk.now = 1.0
+        talk.tell(ChunkFinished, 1, chunk.id, ChunkStats(busy=1.0), tuple(talk.results(chunk)))
+        assert talk.heard(StartWorkers) == [StartWorkers(1)]
+        talk.finish(HERE).ready(2)
+        assert not talk.heard(RunHere)
+
+    def test_of_a_worker_that_died_too(self):
+        talk = self.talk(total=60).ready(1, 2)
+        talk.finish(1).finish(1)
+        talk.tell(WorkerDied, 2, "SIGKILL")
+        assert not talk.heard(StartWorkers)
+        assert talk.heard(RunHere)
+
+    def test_with_little_memory_one_at_a_time(self):
+        talk = self.talk(chunks=ONE)
+        talk.tell(MemoryLow, 1, None)
+        assert not talk.ready(1).ever(RunHere)
+
+    def test_its_blocks_count_for_the_pace(self):
+        talk = self.talk(caller_s=10.0, total=400, chunks=FIVE)
+        talk.ready(1)
+        while not talk.ending:
+            talk.now += 0.005
+            if any(holder == HERE for holder, _ in talk.chunks.values()):
+                talk.finish(HERE)
+            if not talk.ending:
+                talk.finish(1)
+        assert not talk.ever(Decide), "two at the same pace gain half"
 
 
 class TestNoGain:

@@ -74,6 +74,34 @@ def test_starting_counts_until_each_place_has_its_worker():
     assert "executor=" in found.advice
 
 
+def beside_one_worker(until=2.2):
+    """The calling process runs items for 0.2 s, has a worker from 0.4 s on, and works beside it."""
+    return [
+        told.RunStarted(0.0, 20, "f"),
+        told.ChunkDone(0.2, 0, 0, 2, ok=2, busy=0.2),
+        told.WorkerStarted(0.4, 1, 7, "fork", 0.2),
+        told.ChunkSent(0.4, 1, 2, 10),
+        told.ChunkSent(0.4, 0, 12, 8),
+        told.ChunkDone(2.0, 1, 2, 10, ok=10, busy=1.6),
+        told.ChunkDone(2.2, 0, 12, 8, ok=8, busy=1.8),
+        told.RunEnded(until, "done"),
+    ]
+
+
+def test_a_caller_in_place_of_a_worker_keeps_its_place():
+    found = losses(beside_one_worker(until=2.4), workers=2)
+    assert found["before-fan-out"].seconds == pytest.approx(0.2)
+    assert found["start"].seconds == pytest.approx(0.2)
+    assert found["tail"].seconds == pytest.approx(0.4 + 0.2)
+    assert found["tail"].text == "Workers were idle at the end, waiting for items 12 to 19."
+    report = report_of(beside_one_worker(until=2.4), workers=2)
+    assert sum(loss.seconds for loss in report.losses) + report.time.work_s == pytest.approx(2 * 2.4)
+
+
+def test_one_that_only_helps_until_its_workers_are_there_has_none():
+    assert "before-fan-out" not in losses(beside_one_worker(), workers=1)
+
+
 def test_long_idleness_in_the_middle_is_the_callers_to_mend_and_short_is_the_way_to_and_fro():
     long = losses(two_workers(busy=0.5))["starved"]
     assert long.seconds == pytest.approx(1.0)
