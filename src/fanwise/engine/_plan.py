@@ -26,6 +26,7 @@ CHUNK_S = 40e-3  # of work that a chunk is to hold
 WAITING_USE = 0.3  # below: items wait rather than compute
 LEAST_USE = 0.05
 COORDINATOR_SHARE = 0.5  # of the overhead of an item, the part the calling process pays itself
+LITTLE_S = 0.1  # of work: two at work, of whom one hands out, take 0.87 to 0.98 of the time of three; 1.02 at 0.3 s
 COORDINATION = 0.05  # of the work left: what is lost at most if the process that hands out items works itself
 MOST_MARKS = 512
 FEW_ITEMS = 2
@@ -216,7 +217,7 @@ class Pace:
         if rest <= LEAST_LEFT_S or left < 2:
             return STAY
         workers = self._workers(left, rest)
-        caller_s = self._caller_s()
+        caller_s = self._caller_s(workers)
         started = workers - (rest <= caller_s)
         start = self._costs.start(machine, started)
         if self.seconds < min(start, rest / 4) and self._remembered is None:
@@ -311,12 +312,17 @@ class Pace:
         worth = isqrt(int(rest / each)) if machine.warm < most else most
         return max(1, min(most, left, max(2, worth, machine.warm)))
 
-    def _caller_s(self) -> float:
-        """Seconds of work for which the start and end of one more worker cost more than a caller who need not work."""
+    def _caller_s(self, workers: int) -> float:
+        """Seconds of work for which this process does better to take the part of one worker than to hand out only.
+
+        Results of its part need not travel, nor wake it. And one worker fewer has to be started, and to end, unless they
+        are there or started for later calls too.
+        """
         machine, costs = self._machine, self._costs
-        if machine.method != "fork" or machine.warm or machine.kept or self.use < WAITING_USE:
+        if machine.method == "thread" or self.use < WAITING_USE or (machine.kept and machine.warm < workers):
             return 0.0
-        return (costs.each(machine, 1) + costs.end(machine)) / COORDINATION
+        spared = 0.0 if machine.warm else costs.each(machine, 1) + costs.end(machine)
+        return max(LITTLE_S, spared / COORDINATION)
 
     def _at_once(self, workers: int, left: int) -> float:
         """How many items make progress at the same time."""

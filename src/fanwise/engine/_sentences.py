@@ -44,7 +44,7 @@ TEMPLATES: Mapping[str, str] = {
     ),
 }
 
-_PLURAL = re.compile(r"\b1 (item|worker|processe|core)s\b")
+_PLURAL = re.compile(r"\b1 (item|worker|processe|core)s\b( that were\b)?")
 
 
 @record
@@ -81,4 +81,4 @@ def _spoken(word: object) -> object:
 
 
 def _singular(match: re.Match[str]) -> str:
-    return "1 " + {"processe": "process"}.get(match[1], match[1])
+    return f"1 {'process' if match[1] == 'processe' else match[1]}" + (" that was" if match[2] else "")

@@ -106,16 +106,22 @@ class TestFanOut:
         assert little.caller_s > 0.07
         assert little.decisions[0].facts["workers"] == 1
         _, much, _ = play(50, 0.01)
-        assert much.caller_s < 0.49
+        assert much.caller_s == little.caller_s < 0.49
         assert much.decisions[0].facts["workers"] == 2
         assert not much.decisions[0].facts["caller_works"]
 
-    @pytest.mark.parametrize(
-        "facts", [{"method": "forkserver", "server_running": True}, {"warm": 1}, {"kept": True}, {"method": "thread"}]
-    )
-    def test_not_where_starting_workers_is_no_work_for_this_process_or_for_later_calls_too(self, facts):
+    def test_for_more_where_a_fork_is_dear(self):
+        light, heavy = (play(100, 0.01, machine=Machine(2, 2, rss_mb=mb))[1] for mb in (50, 1000))
+        assert heavy.caller_s > 3 * light.caller_s
+
+    @pytest.mark.parametrize("facts", [{"warm": 1, "kept": True}, {"kept": True}, {"method": "thread"}])
+    def test_not_with_threads_nor_where_workers_are_started_for_later_calls_too(self, facts):
         _, verdict, _ = play(12, 0.01, machine=Machine(2, 2, **facts))
         assert verdict.caller_s == 0.0
+
+    def test_workers_that_are_there_may_be_left_alone(self):
+        _, verdict, _ = play(8, 0.01, machine=Machine(2, 2, method="", warm=2, kept=True))
+        assert verdict.text == "Sent items to 1 worker that was already running, from item 1 on."
 
     def test_nor_while_items_wait(self):
         assert play(12, 0.01, use=0.1)[1].caller_s == 0.0
@@ -130,7 +136,7 @@ class TestFanOut:
         at, verdict, _ = play(60, 2e-4, machine=Machine(2, 2, warm=2))
         assert at < cold
         assert verdict.code == "fan-out.warm"
-        assert verdict.text == f"Sent items to 2 workers that were already running, from item {at} on."
+        assert verdict.text == f"Sent items to 1 worker that was already running, from item {at} on."
 
     def test_a_heavy_process_forks_later(self):
         light = play(300, 2e-4, machine=Machine(2, 2, rss_mb=50))[0]
