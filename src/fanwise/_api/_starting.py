@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fanwise.engine._driver import Listener
-from fanwise.records.scheduling import Command, Event, StartWorkers, WorkerReady
+from fanwise.records.scheduling import Command, Event, StartWorkers, WorkerBegan, WorkerReady
 
 __all__ = ["StartWatch"]
 
@@ -31,7 +31,7 @@ class StartWatch:
         self._listener.hear(event, commands)
         if not self._ready:
             self._asked += sum(command.count for command in commands if isinstance(command, StartWorkers))
-        if isinstance(event, WorkerReady):
+        if isinstance(event, WorkerBegan) or (isinstance(event, WorkerReady) and event.begun):
             self._ready += 1
             self._slowest = max(self._slowest, event.seconds)
             if self._ready == self._asked:

@@ -125,6 +125,11 @@ class Worker:
             self.began = now
             self.turn_to_next(now)
 
+    def begin(self, since: float) -> None:
+        """It has only begun with what it was sent."""
+        if self.flights and not self.proven:
+            self.began = max(self.began, since)
+
     def drop(self, flight: Flight, now: float) -> None:
         """One chunk less; it turns to the next."""
         if flight is self.flights[0]:

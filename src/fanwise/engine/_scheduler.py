@@ -53,6 +53,7 @@ from fanwise.records.scheduling import (
     Tick,
     Unsendable,
     WakeAt,
+    WorkerBegan,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -107,6 +108,7 @@ class Scheduler:
             Drawn: self._on_drawn,
             SourceEnded: self._on_source_ended,
             WorkerReady: self._on_ready,
+            WorkerBegan: self._on_began,
             Running: self._on_running,
             Finished: self._on_finished,
             ChunkFinished: self._on_chunk_finished,
@@ -177,6 +179,12 @@ class Scheduler:
     def _on_ready(self, event: WorkerReady) -> None:
         if event.worker not in self._roster.alive:
             self._roster.join(Worker(event.worker, event.pid))
+
+    def _on_began(self, event: WorkerBegan) -> None:
+        self._quiet = True
+        worker = self._roster.alive.get(event.worker)
+        if worker is not None:
+            worker.begin(event.since)
 
     def _on_running(self, event: Running) -> None:
         worker = self._roster.alive.get(event.worker)

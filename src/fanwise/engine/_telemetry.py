@@ -29,6 +29,7 @@ from fanwise.records.scheduling import (
     Retrying,
     RunHere,
     Send,
+    WorkerBegan,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -120,6 +121,7 @@ class Telemetry:
         self._hearing: Mapping[type, Callable[[Any, float], list[RunEvent]]] = {
             Drawn: self._drawn,
             WorkerReady: self._ready,
+            WorkerBegan: lambda event, at: [told.WorkerBegan(at, event.worker, event.seconds)],
             Finished: self._finished,
             ChunkFinished: self._chunk_finished,
             ChunkReturned: self._chunk_returned,

@@ -23,6 +23,7 @@ __all__ = [
     "RunEnded",
     "RunEvent",
     "RunStarted",
+    "WorkerBegan",
     "WorkerEnded",
     "WorkerStarted",
 ]
@@ -56,6 +57,15 @@ class WorkerStarted:
     worker: int
     pid: int | None
     method: str
+    seconds: float
+
+
+@record
+class WorkerBegan:
+    """A worker that was sent work before it could begin: starting it took ``seconds`` in all."""
+
+    at: float
+    worker: int
     seconds: float
 
 
@@ -181,6 +191,7 @@ RunEvent = (
     RunStarted
     | Planned
     | WorkerStarted
+    | WorkerBegan
     | WorkerEnded
     | ChunkSent
     | ChunkDone

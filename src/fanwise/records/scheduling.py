@@ -42,6 +42,7 @@ __all__ = [
     "Tick",
     "Unsendable",
     "WakeAt",
+    "WorkerBegan",
     "WorkerDied",
     "WorkerReady",
     "WorkerRetired",
@@ -71,13 +72,27 @@ class SourceEnded:
 
 @record
 class WorkerReady:
-    """A worker can take chunks; it took ``seconds`` to start."""
+    """A worker can be sent chunks; it took ``seconds`` to start.
+
+    One that has not ``begun`` will look at them later, and `WorkerBegan` says when.
+    """
 
     now: float
     worker: int
     pid: int | None = None
     method: str = ""
     seconds: float = 0.0
+    begun: bool = True
+
+
+@record
+class WorkerBegan:
+    """A worker that could be sent chunks before has begun to look at them at ``since``, after ``seconds`` in all."""
+
+    now: float
+    worker: int
+    since: float
+    seconds: float
 
 
 @record
@@ -243,6 +258,7 @@ Event = (
     Drawn
     | SourceEnded
     | WorkerReady
+    | WorkerBegan
     | Running
     | Finished
     | ChunkFinished

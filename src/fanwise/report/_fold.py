@@ -22,6 +22,7 @@ from fanwise.records.run_events import (
     RunEnded,
     RunEvent,
     RunStarted,
+    WorkerBegan,
     WorkerEnded,
     WorkerStarted,
 )
@@ -73,6 +74,7 @@ class Fold:
             RunStarted: self._run_started,
             Planned: self._planned,
             WorkerStarted: self._worker_started,
+            WorkerBegan: self._worker_began,
             WorkerEnded: self._worker_ended,
             ChunkSent: self._chunk_sent,
             ChunkDone: self._chunk_done,
@@ -139,6 +141,9 @@ class Fold:
     def _worker_started(self, event: WorkerStarted) -> None:
         self._lane(event.worker, event.at - max(0.0, event.seconds)).begin(event)
         self.method = event.method or self.method
+
+    def _worker_began(self, event: WorkerBegan) -> None:
+        self._lane(event.worker, event.at).extend_start(event)
 
     def _worker_ended(self, event: WorkerEnded) -> None:
         lane = self._lane(event.worker, event.at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from fanwise.records.run_events import ChunkDone, ChunkSent, WorkerEnded, WorkerStarted
+from fanwise.records.run_events import ChunkDone, ChunkSent, WorkerBegan, WorkerEnded, WorkerStarted
 from fanwise.report._privacy import redact
 from fanwise.report._record import Lane, Seconds, Span
 
@@ -52,6 +52,13 @@ class LaneFold:
         self.pid = event.pid
         self.ended = None
         self._cursor = max(self._cursor, event.at)
+
+    def extend_start(self, event: WorkerBegan) -> None:
+        """It took longer after all than was said when it was ready."""
+        if not self._spans:
+            began = max(self._cursor, min(event.at, self.started + event.seconds))
+            self.start += began - self._cursor
+            self._cursor = began
 
     def send(self, event: ChunkSent) -> None:
         self._pending.append((event.at, event.first, event.count))

@@ -11,7 +11,7 @@ import fanwise
 from fanwise._api._planning import EXPERIENCE, Advice
 from fanwise._api._starting import StartWatch
 from fanwise.engine._costs import Machine
-from fanwise.records.scheduling import Command, Event, StartWorkers, Tick, WorkerReady
+from fanwise.records.scheduling import Command, Event, StartWorkers, Tick, WorkerBegan, WorkerReady
 
 
 class Listener:
@@ -40,6 +40,16 @@ def test_it_is_told_when_all_of_the_first_burst_are_ready() -> None:
     assert told == [(2, 0.5)]
     assert listener.heard == events
     assert watch.tick(1.0) == 2.0
+
+
+def test_of_workers_that_are_sent_items_at_once_it_counts_when_they_begin() -> None:
+    told: list[tuple[int, float]] = []
+    watch = StartWatch(Listener(), lambda *fact: told.append(fact))
+    watch.hear(Tick(0.0), [StartWorkers(1)])
+    watch.hear(WorkerReady(0.004, 1, 101, "fork", 0.004, begun=False), [])
+    assert told == []
+    watch.hear(WorkerBegan(0.02, 1, 0.009, 0.009), [])
+    assert told == [(1, 0.009)]
 
 
 def test_a_burst_that_is_never_complete_tells_nothing() -> None:

@@ -33,6 +33,7 @@ from fanwise.records.scheduling import (
     Tick,
     Unsendable,
     WakeAt,
+    WorkerBegan,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -208,6 +209,19 @@ class TestPrefetch:
         talk.now = talk.alarm
         talk.tell(Tick)
         assert len(talk.heard(CancelChunk)) == 1
+
+    def test_how_long_it_will_take_counts_from_when_the_worker_began(self):
+        talk = Talk(total=5, workers=2, chunks=ONE, item_cost=0.004).ready(1, 2)
+        talk.now = 0.004
+        assert talk.tell(WorkerBegan, 1, 0.003, 0.003) == []
+        talk.finish(2).finish(2).finish(2)
+        assert talk.heard(CancelChunk), "3 ms are left, not none"
+
+    def test_but_not_once_it_has_done_something(self):
+        talk = Talk(total=6, workers=2, chunks=ONE, item_cost=0.004).ready(1, 2).finish(1)
+        talk.tell(WorkerBegan, 1, 7.0, 7.0)
+        talk.tell(WorkerBegan, 9, 7.0, 7.0)
+        assert talk.scheduler._roster.alive[1].began == 0.0
 
     def test_the_rest_of_a_chunk_is_taken_back_if_its_items_turn_out_long(self):
         talk = Talk(total=40, workers=2, item_cost=0.0001, window=1).ready(1, 2)

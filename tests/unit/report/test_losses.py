@@ -102,6 +102,21 @@ def test_one_that_only_helps_until_its_workers_are_there_has_none():
     assert "before-fan-out" not in losses(beside_one_worker(), workers=1)
 
 
+def test_a_worker_that_was_sent_items_early_is_starting_until_it_begins():
+    events = two_workers(busy=0.7)
+    events.insert(3, told.WorkerBegan(0.4, 1, 0.3))
+    events.insert(4, told.WorkerBegan(0.4, 2, 0.3))
+    found = losses(events)
+    assert set(found) == {"start"}
+    assert found["start"].seconds == pytest.approx(0.6)
+
+
+def test_one_that_says_so_late_has_been_at_work_since():
+    events = two_workers()
+    events.insert(-1, told.WorkerBegan(1.0, 1, 0.3))
+    assert losses(events) == {}
+
+
 def test_long_idleness_in_the_middle_is_the_callers_to_mend_and_short_is_the_way_to_and_fro():
     long = losses(two_workers(busy=0.5))["starved"]
     assert long.seconds == pytest.approx(1.0)

@@ -43,6 +43,7 @@ from fanwise.records.scheduling import (
     Printed,
     StartFailed,
     Unsendable,
+    WorkerBegan,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -130,7 +131,7 @@ class ProcessCrew:
         pid = link.process.pid
         if pid is None or not self._starter.takes_at_once:
             return False
-        self._on_ready(link, pid, self._clock.now())
+        self._on_ready(link, pid, self._clock.now(), begun=False)
         return True
 
     def _adopt(self, link: Link) -> None:
@@ -297,7 +298,9 @@ class ProcessCrew:
         if frame.kind == Kind.RETURNED:
             self._on_returned(link, frame.chunk, RETURNED.unpack(frame.payload)[0])
         elif frame.kind == Kind.READY:
-            if not link.is_ready:
+            if link.is_ready:
+                self._on_begun(link, READY.unpack(frame.payload)[1])
+            else:
                 self._on_ready(link, *READY.unpack(frame.payload))
         elif frame.kind == Kind.REFUSED:
             self._on_refused(link, frame)
@@ -330,11 +333,16 @@ class ProcessCrew:
         if link.in_flight.pop(chunk, None) is not None:
             self._events.append(ChunkReturned(self._clock.now(), link.number, chunk, first))
 
-    def _on_ready(self, link: Link, pid: int, since: float) -> None:
+    def _on_ready(self, link: Link, pid: int, since: float, *, begun: bool = True) -> None:
         link.pid = pid
         now = self._clock.now()
         ready = since if link.born <= since <= now else now
-        self._events.append(WorkerReady(now, link.number, pid, link.method, ready - link.born))
+        self._events.append(WorkerReady(now, link.number, pid, link.method, ready - link.born, begun))
+
+    def _on_begun(self, link: Link, since: float) -> None:
+        now = self._clock.now()
+        if link.born <= since <= now:
+            self._events.append(WorkerBegan(now, link.number, since, since - link.born))
 
     def _on_refused(self, link: Link, frame: Frame) -> None:
         inline = bool(frame.flags & CUT)
