@@ -34,6 +34,7 @@ def configs(draw):
         item_cost=draw(st.sampled_from([None, 0.001, 0.0001])),
         here_allowed=here,
         caller_s=draw(st.sampled_from([0.0, 0.005, 1.0])),
+        end_s=draw(st.sampled_from([0.0, 0.002])),
         at_first=here and draw(st.booleans()),
         window=draw(st.sampled_from([1, 2])),
     )

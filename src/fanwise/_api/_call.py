@@ -263,6 +263,7 @@ class Call:
                 here_allowed=True,
                 caller_s=plan.caller_s,
                 start_s=advice.wait_s(plan),
+                end_s=plan.end_s,
                 learn_start=None if advice.finds_warm(plan.workers) else advice.learn_start,
                 learn_cost=advice.learn_from_workers,
             )

@@ -43,10 +43,10 @@ _REMOTE_CHUNK_S, _LONGEST_S = 0.1, 2.0
 class Terms:
     """What a crew is hired on: how many workers, from which item on, and whether items may also run here.
 
-    ``start_s`` is how long they are expected to take until they are there, ``learn_start(workers, seconds)`` is told how
-    long it took, ``learn_cost(seconds)`` what an item took. For no more than ``caller_s`` seconds of work, the calling
-    process does the part of one of them. ``at_first``: the calling thread is at the first item, and another one drives
-    the crew until `take_over`.
+    ``start_s`` is how long they are expected to take until they are there, ``end_s`` how long one takes to end,
+    ``learn_start(workers, seconds, settling)`` is told how long a start took, ``learn_cost(seconds)`` what an item took.
+    For no more than ``caller_s`` seconds of work, the calling process does the part of one of them. ``at_first``: the
+    calling thread is at the first item, and another one drives the crew until `take_over`.
     """
 
     workers: int
@@ -55,7 +55,8 @@ class Terms:
     here_allowed: bool = False
     caller_s: float = 0.0
     start_s: float = 0.0
-    learn_start: Callable[[int, float], None] | None = None
+    end_s: float = 0.0
+    learn_start: Callable[[int, float, float], None] | None = None
     learn_cost: Callable[[float], None] | None = None
     at_first: bool = False
 
@@ -186,6 +187,7 @@ class CrewStage:
             item_cost=terms.item_cost,
             here_allowed=terms.here_allowed,
             caller_s=terms.caller_s,
+            end_s=terms.end_s,
             at_first=terms.at_first,
             warming_s=terms.start_s / 2,
             lent=not self._places.owned,

@@ -264,10 +264,10 @@ class Advice:
         """How long workers are to be waited for: those that are forked take items as soon as they exist."""
         return 0.0 if self._facts is not None and self._facts.method == "fork" else plan.start_s
 
-    def learn_start(self, workers: int, seconds: float) -> None:
+    def learn_start(self, workers: int, seconds: float, settling_s: float) -> None:
         """Keep how long workers took to start, for the next plan; the first start of a process also loads modules."""
         if self._facts is not None and EXPERIENCE.note_start() > 1:
-            EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds)
+            EXPERIENCE.costs = EXPERIENCE.costs.learned_start(self._facts, workers, seconds, settling_s)
 
     def _look(self) -> Machine:
         """Facts of this process, measured once a call; the plan goes by them from now on."""

@@ -11,28 +11,37 @@ __all__ = ["StartWatch"]
 
 
 class StartWatch:
-    """Passes on what it hears, and tells once how many workers started and how many seconds the slowest of them took.
+    """Passes on what it hears, and tells once how many workers started and how long the slowest of them took.
 
-    That is when all of the first burst are ready; if one of them never is, nothing is told.
+    That is when all of the first burst have begun; if one of them never does, nothing is told. ``learn`` gets their
+    number, the seconds until the last could be sent items, and the most that one took then until it began.
     """
 
-    def __init__(self, listener: Listener, learn: Callable[[int, float], None]) -> None:
+    def __init__(self, listener: Listener, learn: Callable[[int, float, float], None]) -> None:
         self._listener = listener
         self._learn = learn
-        self._asked = self._ready = 0
-        self._slowest = 0.0
+        self._asked = self._begun = 0
+        self._ready: dict[int, float] = {}
+        self._settling = 0.0
         self.tick = listener.tick
 
     def __repr__(self) -> str:
-        return f"<StartWatch {self._ready} of {self._asked}>"
+        return f"<StartWatch {self._begun} of {self._asked}>"
 
     def hear(self, event: Event, commands: Sequence[Command]) -> None:
         """One step of the scheduler."""
         self._listener.hear(event, commands)
-        if not self._ready:
+        if not self._begun:
             self._asked += sum(command.count for command in commands if isinstance(command, StartWorkers))
-        if isinstance(event, WorkerBegan) or (isinstance(event, WorkerReady) and event.begun):
-            self._ready += 1
-            self._slowest = max(self._slowest, event.seconds)
-            if self._ready == self._asked:
-                self._learn(self._ready, self._slowest)
+        if isinstance(event, WorkerReady):
+            self._ready[event.worker] = event.seconds
+            if event.begun:
+                self._count()
+        elif isinstance(event, WorkerBegan):
+            self._settling = max(self._settling, event.seconds - self._ready.get(event.worker, event.seconds))
+            self._count()
+
+    def _count(self) -> None:
+        self._begun += 1
+        if self._begun == self._asked:
+            self._learn(self._asked, max(self._ready.values()), self._settling)

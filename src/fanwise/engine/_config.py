@@ -47,6 +47,9 @@ class SchedulerConfig:
     caller_s : float
         The calling process takes the place of a worker that is not there, as long as no more work than this waits, in
         seconds. If more does, or comes to, that worker is started.
+    end_s : float
+        What a worker takes to end. Where the calling process has the place of one, it alone does the last work, of twice
+        that length, while the others end. 0: they end with the run.
     at_first : bool
         The calling process is at the first item already, and counts as a worker until that is through.
     here_s : float
@@ -75,6 +78,7 @@ class SchedulerConfig:
     item_cost: float | None = None
     here_allowed: bool = False
     caller_s: float = 0.0
+    end_s: float = 0.0
     at_first: bool = False
     here_s: float = 0.010
     warming_s: float = 0.010

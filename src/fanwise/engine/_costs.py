@@ -82,6 +82,8 @@ class Costs:
     ----------
     fork_s, fork_each_s, fork_mb_s : float
         A burst of forks: once, per worker, per worker and MB resident.
+    settle_s : float
+        A forked worker, from where it exists until it is at its first item.
     server_cold_s, server_warm_s : float
         The fork server: with its start, without.
     launch_s : float
@@ -101,6 +103,7 @@ class Costs:
     fork_s: float = 0.3e-3
     fork_each_s: float = 0.12e-3
     fork_mb_s: float = 0.02e-3
+    settle_s: float = 1e-3
     server_cold_s: float = 60e-3
     server_warm_s: float = 4e-3
     launch_s: float = 5e-3
@@ -120,7 +123,7 @@ class Costs:
         return replace(self, **moved)
 
     def start(self, machine: Machine, workers: int) -> float:
-        """Seconds until ``workers`` new workers can take items."""
+        """Seconds until ``workers`` new workers can be sent items."""
         return self.base(machine) + max(0, workers - machine.warm) * self.each(machine, workers)
 
     def away(self, machine: Machine, workers: int) -> float:
@@ -147,12 +150,19 @@ class Costs:
         }
         return per_worker.get(machine.method, self.spawn_s / min(workers, machine.cores))
 
+    def settle(self, machine: Machine) -> float:
+        """Seconds that a new worker has items before it begins with them: it was forked a moment ago."""
+        return self.settle_s if machine.method == "fork" and not machine.warm else 0.0
+
     def end(self, machine: Machine) -> float:
         """Seconds that the caller waits at the end for workers to be gone."""
         return 0.0 if machine.kept or machine.warm or machine.method == "thread" else self.end_s
 
-    def learned_start(self, machine: Machine, workers: int, seconds: float) -> Costs:
+    def learned_start(self, machine: Machine, workers: int, seconds: float, settling_s: float = 0.0) -> Costs:
         """Updated by a start that took ``seconds``; what differs is put on the constant that varies most."""
+        return self._learned(machine, workers, seconds).updated(settle_s=settling_s)
+
+    def _learned(self, machine: Machine, workers: int, seconds: float) -> Costs:
         new = workers - machine.warm
         if machine.warm and new <= 0:
             return self.updated(warm_s=seconds)

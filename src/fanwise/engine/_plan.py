@@ -63,6 +63,8 @@ class FanOut:
         The decision itself, what limits the number of workers, the chunk size.
     caller_s : float
         While no more work than this waits, in seconds, the calling process does the part of one of them.
+    end_s : float
+        Seconds that a worker takes to end.
     """
 
     workers: int
@@ -71,6 +73,7 @@ class FanOut:
     start_s: float
     decisions: tuple[Decision, ...]
     caller_s: float = 0.0
+    end_s: float = 0.0
 
     @property
     def code(self) -> str:
@@ -220,9 +223,10 @@ class Pace:
         caller_s = self._caller_s(workers)
         started = workers - (rest <= caller_s)
         start = self._costs.start(machine, started)
+        later = self._costs.settle(machine) + self._costs.end(machine)
         if self.seconds < min(start, rest / 4) and self._remembered is None:
             return STAY
-        expected = self._expected(left, rest, workers, start) + self._costs.end(machine)
+        expected = self._expected(left, rest, workers, start) + later * started / workers
         if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
             return STAY
         if not self._weighed and machine.method != "thread":
@@ -367,4 +371,6 @@ class Pace:
         sized = {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S}
         chunks = decide("chunk.size", sized, size=size, each=cost, aim=CHUNK_S)
         limits = self._machine.limits if workers == self._machine.workers else ()
-        return FanOut(workers, cost, self.use, start, (chosen, *limits, chunks), caller_s)
+        return FanOut(
+            workers, cost, self.use, start, (chosen, *limits, chunks), caller_s, self._costs.end(self._machine)
+        )

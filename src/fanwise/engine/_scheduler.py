@@ -383,7 +383,7 @@ class Scheduler:
 
     def _start(self) -> None:
         """As many workers as items wait for one, at most the limit."""
-        wanted = self._queue.suspects if self._regain.alone else self._queue.size
+        wanted = self._queue.suspects if self._regain.alone or self._closing else self._queue.size
         deserted = not self._roster.alive and not self._roster.starting
         working = self._shares or (self.config.at_first and self._here is not None)
         count = self._roster.start(wanted, besides=int(working)) if wanted else 0
@@ -405,8 +405,9 @@ class Scheduler:
             if self._flights or queue.innocents:
                 return
             regain.call_off()
-        if regain.alone:
+        if regain.alone or self._closing:
             self._assign_suspects()
+            self._part()
             return
         while queue.size and (worker := roster.taker(roster.idle)) is not None:
             self._send(worker, queue.take(self._size()))
@@ -425,6 +426,17 @@ class Scheduler:
         if not config.caller_s or cost is None or self._queue.size * cost > config.caller_s:
             return False
         return config.here_allowed and self._source.ended and roster.lacks_one and not roster.level
+
+    @property
+    def _closing(self) -> bool:
+        """The calling process does what waits sooner than a worker could do its part of it and end."""
+        cost, size = self._chunks.cost, self._queue.size
+        return size > 0 and cost is not None and size * cost <= 2 * self.config.end_s and self._shares
+
+    def _part(self) -> None:
+        """Let idle workers end, where the rest is done here."""
+        for worker in list(self._roster.idle.values()) if self._closing and self._queue.innocents else ():
+            self._retire(worker, "little is left")
 
     @property
     def _at_once(self) -> int:
@@ -556,7 +568,8 @@ class Scheduler:
             return True
         bearable = max(self.config.warming_s, self._now - self._waits_since)
         warming = not roster.alive and roster.starting > 0 and self._least_here_s() <= bearable
-        return self._regain.alone or roster.hopeless or warming or (roster.is_busy and self._shares)
+        working = self._closing or (roster.is_busy and self._shares)
+        return self._regain.alone or roster.hopeless or warming or working
 
     def _stay_here(self, item: int) -> None:
         """Workers brought no gain: let them go, or rest."""
@@ -564,8 +577,11 @@ class Scheduler:
         facts = {"item": item, "workers": len(roster.alive), "rate": regain.pace_s, "alone": regain.alone_s}
         self._said.append(Decide("fallback.no-gain", facts))
         for worker in () if self.config.lent else roster.alive.values():
-            roster.doomed(worker, "no gain")
-            self._said.append(Retire(worker.id))
+            self._retire(worker, "no gain")
+
+    def _retire(self, worker: Worker, why: str) -> None:
+        self._roster.doomed(worker, why)
+        self._said.append(Retire(worker.id))
 
     def _give_up(self) -> None:
         """No worker will come: what may not run here is lost."""

@@ -120,6 +120,23 @@ class TestLearning:
         assert costs.start(on, 2) == pytest.approx(5e-3, rel=0.2)
         assert costs.fork_mb_s < C.fork_mb_s
 
+    def test_how_long_forked_workers_take_to_begin_is_learned_beside(self) -> None:
+        on = machine("fork")
+        slower = C.learned_start(on, 2, C.start(on, 2), 9e-3)
+        assert slower.settle(on) == pytest.approx((C.settle_s + 9e-3) / 2)
+        assert slower.start(on, 2) == pytest.approx(C.start(on, 2))
+
+    @pytest.mark.parametrize(
+        "on", [machine("forkserver"), machine("spawn"), machine("thread"), machine("fork", warm=2)]
+    )
+    def test_others_have_begun_when_they_say_that_they_are_ready(self, on: Machine) -> None:
+        assert C.settle(on) == 0.0
+
+    @pytest.mark.parametrize("on", [machine("fork", kept=True), machine("fork", warm=2), machine("thread")])
+    def test_nobody_waits_for_the_end_of_workers_that_stay(self, on: Machine) -> None:
+        assert C.end(on) == 0.0
+        assert C.end(machine("spawn")) > 0.0
+
     def test_an_impossibly_quick_fork_changes_nothing(self) -> None:
         on = machine("fork", rss_mb=1000.0)
         assert C.learned_start(on, 2, 1e-6) == C

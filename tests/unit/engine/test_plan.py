@@ -94,7 +94,7 @@ class TestFanOut:
         assert verdict.code == "fan-out"
         assert verdict.text == (
             "Ran 1 item here in 10 ms, then started 1 worker at item 1: "
-            "about 70 ms of work was left, 26 ms could be gained."
+            "about 70 ms of work was left, 27 ms could be gained."
         )
         assert verdict.decisions[1].text == "Chunks of 1 item: one item takes 10 ms, the aim is 40 ms per chunk."
         assert verdict.decisions[0].facts["workers"] == 1
@@ -126,10 +126,13 @@ class TestFanOut:
     def test_nor_while_items_wait(self):
         assert play(12, 0.01, use=0.1)[1].caller_s == 0.0
 
-    def test_workers_that_stay_are_not_waited_for_at_the_end(self):
-        ends, stays = (play(14, 1e-3, machine=Machine(2, 2, kept=kept))[1] for kept in (False, True))
-        assert ends is None
-        assert stays is not None
+    def test_what_keeps_only_workers_from_work_is_half_hidden_by_a_caller_who_works(self):
+        little, much = (play(n, 0.01)[1].decisions[0].facts for n in (8, 50))
+        lost = [facts["left_s"] / 2 - facts["gain_s"] for facts in (little, much)]
+        costs, machine = Costs(), Machine(2, 2)
+        later = costs.settle(machine) + costs.end(machine)
+        assert lost[0] == pytest.approx(costs.start(machine, 1) + later / 2 + 5e-3, abs=1e-4), "7 items are 4 and 3"
+        assert lost[1] == pytest.approx(costs.start(machine, 2) + later + 5e-3, abs=1e-4)
 
     def test_with_warm_workers_sooner(self):
         cold = play(60, 2e-4)[0]

@@ -449,6 +449,35 @@ class TestInPlaceOfAWorker:
         assert not talk.heard(StartWorkers)
         assert talk.heard(RunHere)
 
+    def test_the_last_of_the_work_is_done_here_while_the_worker_ends(self):
+        talk = self.talk(total=30, end_s=0.003).ready(1)
+        assert talk.sent() == [(1, 0, 7), (1, 7, 5)]
+        while talk.scheduler.waiting > 6:
+            talk.finish(HERE)
+        assert not talk.finish(1).sent()
+        assert talk.finish(1).heard(Retire) == [Retire(1)]
+        talk.tell(WorkerRetired, 1)
+        while not talk.ending:
+            talk.finish(HERE)
+        assert talk.ever(StartWorkers) == [StartWorkers(1)]
+        assert talk.emitted == list(range(30))
+
+    def test_but_not_what_may_have_killed_a_worker(self):
+        talk = self.talk(total=3, chunks=ONE, end_s=0.07, caller_s=0.2, item_cost=0.06).ready(1)
+        suspect = talk.chunk_of(1).first
+        talk.tell(WorkerDied, 1, "SIGKILL", suspect)
+        assert talk.heard(StartWorkers) == [StartWorkers(1)]
+        assert [send.chunk.first for send in talk.ready(2).heard(Send)] == [suspect]
+        assert suspect not in [run.chunk.first for run in talk.ever(RunHere)]
+
+    def test_what_a_worker_still_has_is_asked_back_all_the_same(self):
+        talk = self.talk(total=8, chunks=ONE, item_cost=0.006, end_s=0.001).ready(1)
+        while talk.scheduler.waiting:
+            talk.now += 0.006
+            talk.finish(HERE)
+        talk.now += 0.002
+        assert len(talk.finish(HERE).heard(CancelChunk)) == 1
+
     def test_with_little_memory_one_at_a_time(self):
         talk = self.talk(chunks=ONE)
         talk.tell(MemoryLow, 1, None)
