@@ -413,7 +413,7 @@ class Scheduler:
             self._send(worker, queue.take(self._size()))
         while queue.size and not roster.gathering and (worker := roster.taker(roster.hungry)) is not None:
             size = self._size()
-            if queue.size - size < self._at_once:
+            if queue.size - size < roster.expected:
                 break
             self._send(worker, queue.take(size))
         if self._unoccupied and not queue.size:
