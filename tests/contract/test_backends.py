@@ -12,6 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents_nearby import NearbyBackend
+from tests.contract.crew_items import (
+    describe_task,
+    double,
+    draw,
+    fail_at_odd,
+    reciprocal,
+    wait_for,
+    wait_until_interrupted,
+)
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, results_of, work
 
 from fanwise import current_task
@@ -75,44 +84,6 @@ def drive(backend: Backend) -> Iterator[Callable[..., Driver]]:
     yield hire
     for crew in crews:
         crew.close(kill=True)
-
-
-def double(x: Any) -> Any:
-    return x * 2
-
-
-def reciprocal(x: float) -> float:
-    return 1 / x
-
-
-def fail_at_odd(x: int) -> int:
-    if x % 2:
-        raise ValueError(f"{x} is odd")
-    return x
-
-
-def describe_task(_: int) -> tuple[int, int, int | None, bool]:
-    task = current_task()
-    assert task is not None
-    return task.index, task.attempt, task.worker, task.interrupted
-
-
-def draw(_: int, rng: Any) -> float:
-    return float(rng.random())
-
-
-def wait_for(fifo: str) -> str:
-    """Block until somebody writes to the fifo."""
-    return Path(fifo).read_text() if fifo else "at once"
-
-
-def wait_until_interrupted(_: int) -> bool:
-    task = current_task()
-    assert task is not None
-    until = time.monotonic() + PATIENCE_S
-    while not task.interrupted and time.monotonic() < until:
-        time.sleep(0.001)
-    return task.interrupted
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.contract.bundle_items import busy, busy_with, install, made_there, maps, total, total_of, total_of_installed
 from tests.contract.bundle_peers import own_descriptors
 
 import fanwise
@@ -34,39 +35,8 @@ def executor(request: pytest.FixtureRequest) -> Iterator[fanwise.Executor]:
         yield made
 
 
-def maps() -> int:
-    """How many maps of the bundle this process has."""
-    with open("/proc/self/maps", encoding="utf-8") as lines:
-        return sum("fanwise-market" in line for line in lines)
-
-
-def total(bundle: Bundle, factor: int) -> tuple[float, int]:
-    return factor * float(bundle["prices"].sum()), maps()
-
-
-def total_of(item: tuple[Bundle, int]) -> tuple[float, int]:
-    return total(*item)
-
-
-class Installed:
-    bundle: Bundle | None = None
-
-
-def install(bundle: Bundle) -> None:
-    Installed.bundle = bundle
-
-
-def total_of_installed(factor: int) -> tuple[float, int]:
-    assert Installed.bundle is not None
-    return total(Installed.bundle, factor)
-
-
 def of_bundles() -> list[str]:
     return [name for name in own_descriptors() if "fanwise-" in name]
-
-
-def made_there(item: int) -> Bundle:
-    return fanwise.freeze({"y": np.full(3, item), "inner": fanwise.freeze({"z": b"z"})}, name="made there")
 
 
 class TestToWorkers:
@@ -219,18 +189,6 @@ class TestOutOfReach:
             run = fanwise.run(partial(total, bundle), [1, 2], executor=executor)
             assert [type(outcome.error) for outcome in run.outcomes] == [BundleError] * 2
             assert fanwise.map(abs, [-1], executor=executor) == [1]
-
-
-def busy(item: tuple[Bundle, int]) -> tuple[float, int]:
-    return busy_with(*item)
-
-
-def busy_with(bundle: Bundle, factor: int) -> tuple[float, int]:
-    """Long enough for the plan to fan out."""
-    until = time.perf_counter() + 0.02
-    while time.perf_counter() < until:
-        pass
-    return factor * float(bundle["prices"].sum()), os.getpid()
 
 
 def mapped_by(pid: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.contract.verb_items import OddError, draw, fail_at_first, invert, odd, place_of, square, wait_until_told
 
 import fanwise
 from fanwise.errors import RunTimeoutError, UsageError
@@ -29,28 +30,6 @@ PLACES: list[dict[str, Any]] = [
     {"backend": "thread", "workers": 3, "chunk_size": 7},
 ]
 everywhere = pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map(str, place.values())))
-
-
-def square(item: int) -> int:
-    return item * item
-
-
-def invert(item: int) -> float:
-    return 1 / item
-
-
-class OddError(Exception):
-    """Takes two arguments and tells its parent one."""
-
-    def __init__(self, what: str, where: int) -> None:
-        super().__init__(what)
-        self.where = where
-
-
-def odd(item: int) -> int:
-    if item == 17:
-        raise OddError("odd", item)
-    return item
 
 
 @everywhere
@@ -170,15 +149,6 @@ class TestRuns:
         assert run.outcomes[0].attempts == 1
 
 
-def fail_at_first(item: int) -> int:
-    """Item 1 fails once, item 3 twice, item 5 always."""
-    task = fanwise.current_task()
-    assert task is not None
-    if task.attempt <= {1: 1, 3: 2, 5: 99}.get(item, 0):
-        raise ValueError(f"attempt {task.attempt} of item {item}")
-    return item
-
-
 @everywhere
 class TestStreams:
     def test_a_stream_yields_in_order(self, place: dict[str, Any]) -> None:
@@ -219,21 +189,11 @@ class TestStreams:
         assert threading.active_count() == before
 
 
-def draw(item: int, rng: np.random.Generator) -> float:
-    return float(rng.random()) + item
-
-
 @everywhere
 def test_seeds_give_the_same_numbers_everywhere(place: dict[str, Any]) -> None:
     sequences = [np.random.SeedSequence(7, spawn_key=(index,)) for index in range(30)]
     expected = [np.random.Generator(np.random.PCG64(s)).random() + i for i, s in enumerate(sequences)]
     assert fanwise.map(draw, range(30), seed=7, **place) == expected
-
-
-def place_of(item: int) -> tuple[int, int, int]:
-    task = fanwise.current_task()
-    assert task is not None
-    return task.index, task.attempt, os.getpid()
 
 
 @everywhere
@@ -255,21 +215,6 @@ def test_a_deadline_keeps_what_is_finished(place: dict[str, Any], tmp_path: Path
     assert isinstance(caught.value, TimeoutError)
     in_time = mark.exists() and mark.stat().st_mtime < began + 1  # workers of a starved machine may start too late
     assert len(caught.value.run.outcomes) >= in_time
-
-
-def wait_until_told(mark: Path, item: int) -> int:
-    """Item 0 is quick; the others end when the run is to end."""
-    if not item:
-        mark.touch()
-    task = fanwise.current_task()
-    assert task is not None
-    deadline = 1000 if item else 0
-    while not task.interrupted and deadline:
-        threading.Event().wait(0.005)
-        deadline -= 1
-        if task.worker is None:
-            break
-    return item
 
 
 def test_timeouts_and_crashes_need_processes() -> None:
