@@ -23,6 +23,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_finish() -> None:
+    """Eleven thousand collected tests are no garbage: a collection that looks at them takes 0.4 s, one that does not 2 ms."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def workers_have_time_to_write_their_coverage() -> None:
     """A worker that is told to end first writes what it has measured; one killed meanwhile spoils its file."""

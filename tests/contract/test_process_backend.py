@@ -467,6 +467,19 @@ class TestStateOfTheCaller:
         outcomes = run(backend(), spoil, [0] * 4, size=2)
         assert [outcomes[i].value for i in range(4)] == [(os.getcwd(), True), ("/", False)] * 2
 
+    @pytest.mark.parametrize("frozen", [True, False])
+    def test_the_collector_has_frozen_what_the_caller_froze(
+        self, backend: Callable[..., ProcessBackend], frozen: bool
+    ) -> None:
+        try:
+            gc.unfreeze()
+            if frozen:
+                gc.freeze()
+            assert value(backend(), lambda: gc.get_freeze_count() > 0)
+            assert (gc.get_freeze_count() > 0) is frozen
+        finally:
+            gc.freeze()  # as `pytest_collection_finish` has it
+
     def test_workers_draw_different_numbers(self, backend: Callable[..., ProcessBackend], method: str) -> None:
         np = pytest.importorskip("numpy")
         outcomes = run(
