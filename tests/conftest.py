@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, settings
 from tests import ray_context
 from tests.dask_servers import STARTED, Servers, servers
 
+from fanwise import _claims
+
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and so would be what tests start
@@ -84,6 +86,12 @@ def nothing_learned() -> None:
     planning = sys.modules.get("fanwise._api._planning")
     if planning is not None:
         planning.EXPERIENCE.__init__()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken is refused at once: that it is asked for again for a second is for `unit/test_claims.py`."""
+    monkeypatch.setattr(_claims, "PATIENCE_S", 0.0)
 
 
 def left_behind(processes: set[int], numbers: set[str], entries: set[str]) -> list[str]:

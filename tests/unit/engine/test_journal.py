@@ -105,6 +105,7 @@ def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: b
     assert path.read_bytes() == content
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_journal_in_use_is_refused_and_its_user_named(tmp_path: Path) -> None:
     named = (
         f"in use by the run of process {os.getpid()};" if os.path.exists("/proc/locks") else "in use by another run;"
@@ -194,6 +195,7 @@ def test_a_disk_that_fails_at_the_end_is_said(tmp_path: Path, monkeypatch: pytes
         journal.close()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_no_lock_table_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hidden(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")

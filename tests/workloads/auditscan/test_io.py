@@ -176,6 +176,7 @@ class TestJournal:
                 io.Journal(str(folder), IDENTITY)
             gc.collect()
 
+    @pytest.mark.usefixtures("impatient")
     def test_serves_one_scan_at_a_time(self, tmp_path: Path) -> None:
         folder = str(tmp_path / "j")
         journal = io.Journal(folder, IDENTITY)

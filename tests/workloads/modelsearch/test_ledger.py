@@ -110,6 +110,7 @@ def test_work_goes_on_behind_a_torn_record(tmp_path: Path) -> None:
     assert read(tmp_path / "records") == (PAYLOADS, 1)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_only_one_search_writes_a_directory(tmp_path: Path) -> None:
     (tmp_path / "out" / ".chunks").mkdir(parents=True)
     path = tmp_path / "out" / ".chunks" / "records"

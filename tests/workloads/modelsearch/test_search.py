@@ -177,6 +177,7 @@ def test_an_output_that_exists_asks_for_resume_or_force(tmp_path: Path, lenient:
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.usefixtures("impatient")
 def test_force_does_not_take_a_directory_from_a_search_that_is_writing_it(
     tmp_path: Path, lenient: modelsearch.Config
 ) -> None:
