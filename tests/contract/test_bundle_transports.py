@@ -31,6 +31,11 @@ BY_DESCRIPTOR = pytest.mark.parametrize("transport", [SEALED, PRIVATE], ids=lamb
 Start = Callable[[], AbstractContextManager[Peer]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def thawed() -> None:
+    """Not here, where garbage is collected at every step and no worker is forked."""
+
+
 def market(transport: Transport) -> Bundle:
     return freeze_over(transport, {"prices": np.arange(6.0).reshape(2, 3), "note": b"hello"}, "market")
 

@@ -471,14 +471,13 @@ class TestStateOfTheCaller:
     def test_the_collector_has_frozen_what_the_caller_froze(
         self, backend: Callable[..., ProcessBackend], frozen: bool
     ) -> None:
+        if frozen:
+            gc.freeze()
         try:
-            gc.unfreeze()
-            if frozen:
-                gc.freeze()
             assert value(backend(), lambda: gc.get_freeze_count() > 0)
             assert (gc.get_freeze_count() > 0) is frozen
         finally:
-            gc.freeze()  # as `pytest_collection_finish` has it
+            gc.unfreeze()
 
     def test_workers_draw_different_numbers(self, backend: Callable[..., ProcessBackend], method: str) -> None:
         np = pytest.importorskip("numpy")
