@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +10,6 @@ import pytest
 import fanwise
 
 Place = dict[str, Any]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def thawed() -> Iterator[None]:
-    """Nothing is frozen: each fork of a worker asks how much is, which with all that was collected takes 20 ms."""
-    gc.unfreeze()
-    yield
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(

@@ -15,7 +15,6 @@ from pickle import UnpicklingError
 from fanwise.backends.process import _death, _ending, _exceptions
 from fanwise.backends.process._dispatch import Dispatcher
 from fanwise.backends.process._ends import enter
-from fanwise.backends.process._fork import frozen_garbage
 from fanwise.backends.process._link import Link
 from fanwise.backends.process._messages import (
     SECTIONS,
@@ -117,8 +116,7 @@ class ProcessCrew:
     def _start_one(self) -> bool:
         """Start a worker; whether it takes items at once."""
         try:
-            with frozen_garbage():
-                link = self._starter.start(self._asked_at)
+            link = self._starter.start(self._asked_at)
         except OSError as error:
             reason = f"a worker cannot be started: {error.strerror or error}"
             self._events.append(StartFailed(self._clock.now(), reason, error=error))

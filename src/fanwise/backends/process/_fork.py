@@ -7,14 +7,13 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from fanwise.backends.process._ends import WorkerEnds, fork_gate
 from fanwise.backends.process._process import Child
 from fanwise.backends.process._worker import Inherited, run
 
-__all__ = ["frozen_garbage", "launch"]
+__all__ = ["launch"]
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,6 +34,7 @@ def launch(ends: WorkerEnds, inherited: Inherited) -> Child:
     try:
         pid = _fork()
         if pid == 0:
+            gc.freeze()  # the collector's marks would copy all pages that are shared with the caller
             fork_gate.release()  # held by the parent around `launch`
             run(ends, inherited)
     finally:
@@ -48,16 +48,3 @@ def _fork() -> int:
     with warnings.catch_warnings():  # whether threads make this unsafe has been decided already
         warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
         return os.fork()
-
-
-@contextmanager
-def frozen_garbage() -> Iterator[None]:
-    """Keep the collector's marks off the pages shared with the children, unless the user has frozen objects himself."""
-    ours = gc.get_freeze_count() == 0
-    if ours:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if ours:
-            gc.unfreeze()
