@@ -67,8 +67,8 @@ class Roster:
 
     @property
     def lacks_one(self) -> bool:
-        """Whether there is room for a worker more, where two or more were asked for."""
-        return 1 < self._limit > len(self.alive) + self.starting
+        """Whether there is room for a worker more, and memory, where two or more were asked for."""
+        return 1 < self._limit > len(self.alive) + self.starting and not self.level
 
     @property
     def is_busy(self) -> bool:

@@ -10,7 +10,6 @@ frames do no harm, and why memory grows with workers and look-ahead, not with th
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, islice
 from math import inf
 from typing import Any
 
@@ -19,16 +18,17 @@ from fanwise.engine._config import SchedulerConfig
 from fanwise.engine._flights import Flight, Worker
 from fanwise.engine._losses import Losses
 from fanwise.engine._queue import Queue, Waiting
+from fanwise.engine._recalls import Recalls
 from fanwise.engine._regain import Regain
 from fanwise.engine._results import Results
 from fanwise.engine._roster import Roster
+from fanwise.engine._share import Share
 from fanwise.engine._source import Source
 from fanwise.errors import BackendError, BundleError
 from fanwise.records.chunks import HERE, Chunk, ChunkStats
 from fanwise.records.outcomes import Batch, Failed, Settled, count_of, first_of
 from fanwise.records.scheduling import (
     Cancel,
-    CancelChunk,
     ChunkFinished,
     ChunkReturned,
     Command,
@@ -62,10 +62,7 @@ from fanwise.records.scheduling import (
 __all__ = ["Scheduler", "SchedulerConfig"]
 
 LINGER_S = 0.05  # all items are settled, a chunk's figures are not here yet: wait so long for them
-WORTH_MOVING_S = 0.0005  # what begins sooner than this has begun when the request to return it arrives
-WORTH_MOVING = 0.25  # of its own length: if it begins sooner than that, moving it gains little
 SHORTEST_BLOCK_S = 0.001
-LOOK_AT_WORKERS = 16  # at once, for something to move: those that wait longest come first
 
 
 class Scheduler:
@@ -87,11 +84,12 @@ class Scheduler:
         self._losses = Losses(config, self._queue, self._results, self._said.append)
         self._roster = Roster(config)
         self._chunks = Chunks(config.chunks, config.item_cost)
+        self._recalls = Recalls(self._roster, self._chunks, self._said.append)
+        self._share = Share(config)
         judged = config.here_allowed and config.total is not None and config.lookahead is None
         self._regain = Regain(config.item_cost if judged else None)
         self._flights: dict[int, Flight] = {}
         self._sent = 0  # chunks, for their ids
-        self._recalled = 0  # chunks asked back
         self._here: Flight | None = None  # what the calling process runs
         self._only_here: list[Waiting] = []  # items that cannot be sent
         self._heeded: int | None = None  # the failure after which nothing above it is started
@@ -102,7 +100,6 @@ class Scheduler:
         self._late_at = inf  # when the first running item may be over its time
         self._linger_until = inf
         self._waits_since = inf  # when workers were asked for while there were none
-        self._look_at = inf  # when a chunk may have become worth asking back
         self._wake_at = inf  # what the driver was told last
         self._handlers: dict[type, Callable[[Any], None]] = {
             Drawn: self._on_drawn,
@@ -278,8 +275,8 @@ class Scheduler:
 
     def _on_tick(self, event: Tick) -> None:
         self._wake_at = inf
-        if self._look_at <= event.now:
-            self._look_at = inf
+        if self._recalls.look_at <= event.now:
+            self._recalls.look_at = inf
         if self.config.timeout is not None and self._late_at <= event.now:
             self._stop_late(self.config.timeout)
 
@@ -318,7 +315,7 @@ class Scheduler:
         """Nothing new is begun; what runs may finish."""
         self._stopping = how
         for flight in self._flights.values():
-            self._recall(flight)
+            self._recalls.recall(flight)
 
     def _stop_late(self, timeout: float) -> None:
         """Stop workers whose item is over its time; find out when to look again."""
@@ -345,6 +342,8 @@ class Scheduler:
         if self._stopping is None:
             self._queue.wake(self._now)
             self._draw()
+            room = self._source.ended and self._roster.lacks_one
+            self._share.look(self._queue.size, self._chunks.cost, room=room)
             if self.config.at_first and not self._sent and self._queue.size:
                 self._run_here(self._queue.take(1), begun=True)
             self._start()
@@ -364,7 +363,7 @@ class Scheduler:
         self._only_here = [waiting for waiting in self._only_here if waiting.first < failed]
         for flight in self._flights.values():
             if failed < flight.next < flight.stop:
-                self._recall(flight)
+                self._recalls.recall(flight)
 
     def _draw(self) -> None:
         """Hand out items, or ask the source for more, as far as the look-ahead goes."""
@@ -383,9 +382,9 @@ class Scheduler:
 
     def _start(self) -> None:
         """As many workers as items wait for one, at most the limit."""
-        wanted = self._queue.suspects if self._regain.alone or self._closing else self._queue.size
+        wanted = self._queue.suspects if self._regain.alone or self._share.ends else self._queue.size
         deserted = not self._roster.alive and not self._roster.starting
-        working = self._shares or (self.config.at_first and self._here is not None)
+        working = self._share.works or (self.config.at_first and self._here is not None)
         count = self._roster.start(wanted, besides=int(working)) if wanted else 0
         if count:
             self._said.append(StartWorkers(count))
@@ -396,7 +395,7 @@ class Scheduler:
         """All workers are yet to come: a long item runs here once they have kept the run waiting as long as it takes."""
         self._waits_since, block = self._now, self._least_here_s()
         if self.config.here_allowed and self.config.warming_s < block < inf:
-            self._look_at = min(self._look_at, self._now + block)
+            self._recalls.look_at = min(self._recalls.look_at, self._now + block)
 
     def _assign(self) -> None:
         """Chunks for idle workers first; then one in advance each, while enough is left to keep all of them busy."""
@@ -405,7 +404,7 @@ class Scheduler:
             if self._flights or queue.innocents:
                 return
             regain.call_off()
-        if regain.alone or self._closing:
+        if regain.alone or self._share.ends:
             self._assign_suspects()
             self._part()
             return
@@ -416,37 +415,20 @@ class Scheduler:
             if queue.size - size < roster.expected:
                 break
             self._send(worker, queue.take(size))
-        if self._unoccupied and not queue.size:
-            self._call_back()
-
-    @property
-    def _shares(self) -> bool:
-        """Whether the calling process does the part of a worker that is not there: for so little none is started."""
-        config, cost, roster = self.config, self._chunks.cost, self._roster
-        if not config.caller_s or cost is None or self._queue.size * cost > config.caller_s:
-            return False
-        return config.here_allowed and self._source.ended and roster.lacks_one and not roster.level
-
-    @property
-    def _closing(self) -> bool:
-        """The calling process does what waits sooner than a worker could do its part of it and end."""
-        cost, size = self._chunks.cost, self._queue.size
-        return size > 0 and cost is not None and size * cost <= 2 * self.config.end_s and self._shares
+        if not queue.size:
+            idle = len(roster.idle) + (self._share.works and roster.is_busy and self._here is None)
+            if idle:
+                self._recalls.call_back(idle, self._now)
 
     def _part(self) -> None:
         """Let idle workers end, where the rest is done here."""
-        for worker in list(self._roster.idle.values()) if self._closing and self._queue.innocents else ():
+        for worker in list(self._roster.idle.values()) if self._share.ends and self._queue.innocents else ():
             self._retire(worker, "little is left")
 
     @property
     def _at_once(self) -> int:
         """How many share what is left."""
-        return self._roster.expected + self._shares
-
-    @property
-    def _unoccupied(self) -> int:
-        """How many could begin something now."""
-        return len(self._roster.idle) + (self._here is None and self._roster.is_busy and self._shares)
+        return self._roster.expected + self._share.works
 
     def _assign_suspects(self) -> None:
         """All else runs here by now, but what may have killed a worker never does."""
@@ -476,8 +458,7 @@ class Scheduler:
         del self._flights[flight.chunk.id]
         for first, stop in flight.open():
             self._queue.put_back(Waiting(first, stop, flight.chunk.attempt, flight.suspect))
-        if flight.recalled:
-            self._recalled -= 1
+        self._recalls.close(flight)
         if flight is self._here:
             self._here = None
         worker = self._roster.alive.get(flight.worker)
@@ -488,44 +469,6 @@ class Scheduler:
     def _close_all(self, worker: Worker | None) -> None:
         for flight in worker.flights if worker is not None else ():
             self._close(flight)
-
-    def _call_back(self) -> None:
-        """Workers are idle: ask back what others will not begin soon, behind a chunk or at the end of one."""
-        roster = self._roster
-        for worker in list(islice(chain(roster.full.values(), roster.hungry.values()), LOOK_AT_WORKERS)):
-            if self._recalled >= self._unoccupied:
-                return
-            flight = worker.flights[-1]
-            if flight is not worker.flights[0]:
-                gains = self._gains(worker, flight.chunk.count)
-            else:
-                rest = flight.stop - flight.next - 1
-                gains = self._chunks.may_split(flight.chunk.count) and self._gains(worker, rest, WORTH_MOVING_S)
-            if gains:
-                self._recall(flight)
-
-    def _gains(self, worker: Worker, items: int, after: float = 0.0) -> bool:
-        """True if these items would begin sooner elsewhere, by more than moving them takes.
-
-        The rest of a chunk is asked for some time ``after`` its begin: one just sent would come back whole, and go to
-        and fro.
-        """
-        cost = self._chunks.cost
-        if items <= 0 or cost is None:
-            return items > 0 and not after
-        least = max(WORTH_MOVING_S, WORTH_MOVING * items * cost)
-        if worker.remains(cost, self._now) >= least and self._now - worker.began >= after:
-            return True
-        self._look_at = min(self._look_at, self._now + least)
-        return False
-
-    def _recall(self, flight: Flight) -> None:
-        worker = self._roster.alive.get(flight.worker)
-        if worker is not None and worker.doom is None and not flight.recalled:
-            flight.recalled = True
-            self._recalled += 1
-            self._roster.place(worker)
-            self._said.append(CancelChunk(worker.id, flight.chunk.id))
 
     def _work_here(self) -> None:
         """A block in the calling process, where that is allowed and workers cannot do it."""
@@ -544,7 +487,7 @@ class Scheduler:
     def _block(self) -> int:
         """Items of a block here: in the place of a worker, no more than such a one would get."""
         block = self._chunks.block(self._here_s())
-        return min(block, self._size()) if self._shares else block
+        return min(block, self._size()) if self._share.works else block
 
     def _here_s(self) -> float:
         """Length of a block: workers that get ready meanwhile wait for its end."""
@@ -568,7 +511,7 @@ class Scheduler:
             return True
         bearable = max(self.config.warming_s, self._now - self._waits_since)
         warming = not roster.alive and roster.starting > 0 and self._least_here_s() <= bearable
-        working = self._closing or (roster.is_busy and self._shares)
+        working = self._share.ends or (self._share.works and roster.is_busy)
         return self._regain.alone or roster.hopeless or warming or working
 
     def _stay_here(self, item: int) -> None:
@@ -621,7 +564,7 @@ class Scheduler:
         return self._now < self._linger_until
 
     def _tell_when(self) -> None:
-        at = min(self._late_at, self._linger_until, self._look_at, self._queue.next_due)
+        at = min(self._late_at, self._linger_until, self._recalls.look_at, self._queue.next_due)
         if at < self._wake_at:
             self._wake_at = at
             self._said.append(WakeAt(at))
