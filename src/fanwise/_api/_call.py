@@ -225,7 +225,13 @@ class Call:
     def _hire_ahead(self, advice: Advice, plan: FanOut) -> CrewStage:
         CrewStage, Terms = _with_crew()  # noqa: N806 - classes
         terms = Terms(
-            plan.workers, here_allowed=True, start_s=plan.start_s, at_first=True, learn_cost=advice.learn_from_workers
+            plan.workers,
+            here_allowed=True,
+            caller_s=plan.caller_s,
+            start_s=plan.start_s,
+            end_s=plan.end_s,
+            at_first=True,
+            learn_cost=advice.learn_from_workers,
         )
         return CrewStage(self._scene, self._fn, places_for(self._scene.options), terms)
 

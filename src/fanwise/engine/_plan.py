@@ -220,18 +220,14 @@ class Pace:
         if rest <= LEAST_LEFT_S or left < 2:
             return STAY
         workers = self._workers(left, rest)
-        caller_s = self._caller_s(workers)
-        started = workers - (rest <= caller_s)
-        start = self._costs.start(machine, started)
-        later = self._costs.settle(machine) + self._costs.end(machine)
+        start, expected = self._forecast(left, rest, workers)
         if self.seconds < min(start, rest / 4) and self._remembered is None:
             return STAY
-        expected = self._expected(left, rest, workers, start) + later * started / workers
         if expected >= LEAST_GAIN * rest or expected + self._tail(left, rest, workers) >= LEAST_GAIN * rest:
             return STAY
         if not self._weighed and machine.method != "thread":
             return WEIGH
-        return self._fan_out(done, left, cost, workers, start, rest - expected, caller_s)
+        return self._fan_out(done, left, cost, workers, start, rest - expected)
 
     def ahead(self) -> Stay | FanOut:
         """Whether workers are to begin while the first item is running, of which the part so far was recorded.
@@ -272,21 +268,21 @@ class Pace:
         if items <= FEW_ITEMS:
             return decide("serial.few-items", n=items)
         workers = min(machine.workers, items)
-        start = self._costs.start(machine, workers)
+        started = self._started(workers, self.seconds)
+        start, expected = self._forecast(items, self.seconds, workers)
         return decide(
             "serial.too-small",
-            {"n": items, "took_s": self.seconds, "workers": workers, "start_s": start},
+            {"n": items, "took_s": self.seconds, "workers": started, "start_s": start},
             n=items,
             took=self.seconds,
-            workers=workers,
-            start=duration(start) + self._why_not(workers, start),
+            workers=started,
+            start=duration(start) + self._why_not(start, expected),
         )
 
-    def _why_not(self, workers: int, start: float) -> str:
+    def _why_not(self, start: float, expected: float) -> str:
         """What spoke against workers that start in less time than the items took."""
         if start >= self.seconds:
             return ""
-        expected = self._expected(self.items, self.seconds, workers, start)
         if expected < LEAST_GAIN * self.seconds:
             return ", which was seen to pay too late"
         return f", and with them it would have taken about {duration(expected)}"
@@ -328,9 +324,24 @@ class Pace:
         spared = 0.0 if machine.warm else costs.each(machine, 1) + costs.end(machine)
         return max(LITTLE_S, spared / COORDINATION)
 
+    def _started(self, workers: int, rest: float) -> int:
+        """How many of the workers are processes of their own."""
+        return workers - (rest <= self._caller_s(workers))
+
     def _at_once(self, workers: int, left: int) -> float:
         """How many items make progress at the same time."""
         return min(workers, left, self._machine.cores / max(self.use, LEAST_USE))
+
+    def _forecast(self, left: int, rest: float, workers: int) -> tuple[float, float]:
+        """Seconds until workers that are started now are at work, and until all is done.
+
+        Where this process is one of them, it works meanwhile, and while they end.
+        """
+        costs, machine = self._costs, self._machine
+        started = self._started(workers, rest)
+        start, settle, end = costs.start(machine, started), costs.settle(machine), costs.end(machine)
+        expected = self._expected(left, rest, workers, start) + (settle + end) * started / workers
+        return start + settle, expected
 
     def _expected(self, left: int, rest: float, workers: int, start: float) -> float:
         """Seconds until all is done if workers are started now and all items cost the same."""
@@ -353,15 +364,12 @@ class Pace:
         costs = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks))
         return costs[int(0.75 * (len(costs) - 1))] if costs else 0.0
 
-    def _fan_out(
-        self, done: int, left: int, cost: float, workers: int, start: float, gain: float, caller_s: float = 0.0
-    ) -> FanOut:
+    def _fan_out(self, done: int, left: int, cost: float, workers: int, start: float, gain: float) -> FanOut:
         rest = left * cost
         size = max(1, int(min(CHUNK_S / cost, left / (2 * workers))))
-        caller_works = rest <= caller_s
-        started = workers - caller_works
+        started = self._started(workers, rest)
         facts = {
-            "items_here": done, "seconds_here": self.seconds, "workers": started, "caller_works": caller_works,
+            "items_here": done, "seconds_here": self.seconds, "workers": started, "caller_works": started < workers,
             "left_s": rest, "gain_s": gain, "start_s": start, "item_s": cost, "use": self.use,
             "result_bytes": self._result_bytes,
         }  # fmt: skip
@@ -371,6 +379,5 @@ class Pace:
         sized = {"chunk_size": size, "item_s": cost, "aim_s": CHUNK_S}
         chunks = decide("chunk.size", sized, size=size, each=cost, aim=CHUNK_S)
         limits = self._machine.limits if workers == self._machine.workers else ()
-        return FanOut(
-            workers, cost, self.use, start, (chosen, *limits, chunks), caller_s, self._costs.end(self._machine)
-        )
+        caller_s, end_s = self._caller_s(workers), self._costs.end(self._machine)
+        return FanOut(workers, cost, self.use, start, (chosen, *limits, chunks), caller_s, end_s)

@@ -386,14 +386,14 @@ class TestSentences:
     def test_all_ran_here(self):
         _, _, pace = play(312, 6.73e-6)
         assert pace.closing().text == (
-            "Ran all 312 items in this process: they took 2.1 ms; starting 2 workers takes about 2.5 ms."
+            "Ran all 312 items in this process: they took 2.1 ms; starting 1 worker takes about 2.4 ms."
         )
 
     def test_work_that_takes_longer_than_the_start_of_workers_says_what_they_would_have_made_of_it(self):
         pace = Pace(1_000_000, Machine(2, 2), Costs())
         pace.record(1_000_000, 0.08)
         said = pace.closing().text
-        assert "they took 80 ms; starting 2 workers takes about 2.5 ms, and with them it would have taken about" in said
+        assert "they took 80 ms; starting 1 worker takes about 2.4 ms, and with them it would have taken about" in said
 
     def test_work_that_was_seen_to_pay_too_late_says_so(self):
         pace = Pace(100, Machine(2, 2, inherits=True), Costs())
