@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 import fanwise
+from fanwise._api import _planning
+from fanwise.engine._plan import FanOut
+from fanwise.engine._sentences import decide
 
 pytestmark = pytest.mark.process
 
@@ -21,6 +24,23 @@ PLACES: list[dict[str, Any]] = [
     {"backend": "process", "workers": 3, "chunk_size": 4},
 ]
 in_processes = pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map(str, place.values())))
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan shares all items between one worker and the calling process."""
+    plan = FanOut(2, 5e-3, 1.0, 0.0, (decide("serial.asked", {}),), caller_s=10.0)
+    monkeypatch.setattr(_planning.Advice, "at_once", lambda _: plan)
+    monkeypatch.setenv("FANWISE_START_METHOD", "fork")  # a fork server takes longer to start than all items
+    warnings.filterwarnings("ignore", message="workers are forked as requested")
+
+
+@pytest.fixture(params=[*PLACES, {}], ids=lambda place: "-".join(map(str, place.values())) or "beside a worker")
+def place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where items run."""
+    if not request.param:
+        request.getfixturevalue("beside")
+    return request.param
 
 
 def prints(item: int) -> int:
@@ -79,7 +99,6 @@ def prints_much(item: int) -> int:
     return item
 
 
-@in_processes
 class TestPrinting:
     def test_lines_come_in_item_order(self, place: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
         fanwise.map(prints, range(8), **place)
@@ -102,6 +121,7 @@ class TestPrinting:
         lines = capsys.readouterr().out.splitlines()
         assert lines == [f"{item}:{line}:" + "x" * 100 for item in range(4) for line in range(300)]
 
+    @in_processes
     def test_what_is_written_past_python_arrives_in_whole_lines(
         self, place: dict[str, Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -131,7 +151,6 @@ class TestPrinting:
         assert all(out.index(str(i)) < out.index(f"got {i}") for i in range(6))
 
 
-@in_processes
 class TestLogging:
     def test_records_reach_the_callers_handlers_once(
         self, place: dict[str, Any], caplog: pytest.LogCaptureFixture
@@ -151,7 +170,6 @@ class TestLogging:
         assert not [r for r in caplog.records if r.name == "app.model"]
 
 
-@in_processes
 def test_warnings_go_through_the_callers_filters(place: dict[str, Any]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -167,6 +185,38 @@ def test_the_report_tells_what_workers_warned_of() -> None:
         warnings.simplefilter("ignore", UserWarning)
         report = fanwise.run(warns, range(4), backend="process", workers=2).report
     assert report.warnings == ("DeprecationWarning: old model",)
+
+
+def pid_of(item: int) -> int:
+    threading.Event().wait(0.005)
+    return os.getpid()
+
+
+@pytest.mark.usefixtures("beside")
+def test_beside_a_worker_both_run_items() -> None:
+    pids = fanwise.map(pid_of, range(12))
+    assert len(set(pids)) == 2
+    assert os.getpid() in pids
+
+
+def interrupts(item: int) -> int:
+    print(f"item {item} begins")
+    threading.Event().wait(0.005)
+    if os.getpid() == CALLER and item > 4:
+        raise KeyboardInterrupt
+    return item
+
+
+CALLER = os.getpid()
+
+
+@pytest.mark.usefixtures("beside")
+def test_what_an_interrupted_item_had_printed_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(fanwise.RunInterrupted) as caught:
+        fanwise.map(interrupts, range(40))
+    done = {outcome.index for outcome in caught.value.run.outcomes}
+    begun = {int(line.split()[1]) for line in capsys.readouterr().out.splitlines()}
+    assert len(begun - done) == 1
 
 
 @pytest.mark.parametrize("place", [{"workers": 1}, {"backend": "serial"}, {}])

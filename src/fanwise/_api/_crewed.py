@@ -214,7 +214,7 @@ class CrewStage:
             self._behind or self._listener(),
             interrupts,
             HostResources(),
-            here=SerialBackend().hire(self._work, 1, scene.clock) if self.terms.here_allowed else None,
+            here=SerialBackend(beside=True).hire(self._work, 1, scene.clock) if self.terms.here_allowed else None,
             replay=self._replay,
             policy=scene.policy,
             deadline=scene.deadline,

@@ -6,19 +6,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import count
 
 from fanwise._format import traceback_of
 from fanwise._seeds import bind
 from fanwise._task import Place
 from fanwise.backends._execution import Failure, Function, Streak, Tally, execute
+from fanwise.backends._output import Aside, Piece
 from fanwise.records.chunks import Chunk
-from fanwise.records.outcomes import Failed, Settled
+from fanwise.records.outcomes import Failed, Said, Settled, count_of, first_of
 from fanwise.records.scheduling import (
     ChunkFinished,
     ChunkReturned,
     Event,
     Finished,
+    Printed,
     WorkerDied,
     WorkerReady,
     WorkerRetired,
@@ -29,13 +33,19 @@ __all__ = ["SerialBackend", "SerialCrew"]
 
 
 class SerialBackend:
-    """Runs items in the calling thread: for one worker, and as the measure for the others."""
+    """Runs items in the calling thread: for one worker, and as the measure for the others.
+
+    ``beside``: other workers run other items meanwhile, so that what items say is kept, to be said in item order.
+    """
 
     name = "serial"
 
+    def __init__(self, *, beside: bool = False) -> None:
+        self._beside = beside
+
     def hire(self, work: Work, workers: int, clock: Clock) -> SerialCrew:
         """A crew whose only worker is the caller of `SerialCrew.wait`."""
-        return SerialCrew(work, clock)
+        return SerialCrew(work, clock, beside=self._beside)
 
     def close(self) -> None:
         """Nothing is kept warm."""
@@ -51,7 +61,7 @@ class SerialCrew:
     method = "serial"
     caught = (Exception, SystemExit)
 
-    def __init__(self, work: Work, clock: Clock) -> None:
+    def __init__(self, work: Work, clock: Clock, *, beside: bool = False) -> None:
         self._function = Function(bind(work.fn, work.seed), single=work.single, stops=work.stops)
         self._take = work.take
         self._clock = clock
@@ -63,6 +73,10 @@ class SerialCrew:
         self._worker, self._attempt = 0, 1
         self._streak = Streak(0)
         self._at: tuple[int, int, float] | None = None
+        self._aside = Aside() if beside and work.capture else None
+        self._pieces: list[Piece] = []  # what was said and not yet settled
+        if self._aside is not None:
+            self._aside.index = self._here
 
     def start(self, count: int) -> None:
         """Become ``count`` workers (in turn)."""
@@ -120,12 +134,14 @@ class SerialCrew:
         tally, began = Tally(), time.thread_time()
         reached = chunk.first
         try:
-            for settled in execute(self._function, self._take(chunk.first, chunk.count), chunk.first, self):
-                tally.add(settled)
-                reached = self._settle(worker, chunk, settled)
+            with self._aside or nullcontext():
+                for settled in execute(self._function, self._take(chunk.first, chunk.count), chunk.first, self):
+                    tally.add(settled)
+                    reached = self._settle(worker, chunk, settled)
         except BaseException:
             if self._streak.first == reached and self._streak.values:
                 reached = self._settle(worker, chunk, self._streak)
+            self._print_rest(worker)
             self._events.append(ChunkReturned(self._clock.now(), worker, chunk.id, reached))
             raise
         finally:
@@ -138,8 +154,32 @@ class SerialCrew:
 
     def _settle(self, worker: int, chunk: Chunk, settled: Streak | Failure) -> int:
         record = record_of(settled, None, chunk.attempt)
-        self._events.append(Finished(self._clock.now(), worker, chunk.id, (record,)))
-        return settled.index + 1 if isinstance(settled, Failure) else settled.first + len(settled.values)
+        end = first_of(record) + count_of(record)
+        said = self._said_before(end)
+        self._events.append(
+            Finished(self._clock.now(), worker, chunk.id, (replace(record, said=said) if said else record,))
+        )
+        return end
+
+    def _here(self) -> int:
+        """The index of the item now running."""
+        return self._streak.first + len(self._streak.values)
+
+    def _said_before(self, end: int) -> tuple[Said, ...]:
+        """What items below ``end`` have said."""
+        if self._aside is not None:
+            self._pieces += self._aside.take()
+        said = tuple(Said(*piece) for piece in self._pieces if piece[0] < end)
+        self._pieces = [piece for piece in self._pieces if piece[0] >= end]
+        return said
+
+    def _print_rest(self, worker: int) -> None:
+        """The item that was interrupted has no record to keep what it printed."""
+        rest = [*self._pieces, *(self._aside.take() if self._aside is not None else ())]
+        self._pieces = []
+        for _, stream, text in rest:
+            if stream in {"stdout", "stderr"}:
+                self._events.append(Printed(self._clock.now(), worker, 1 if stream == "stdout" else 2, text))
 
     def begin(self, streak: Streak) -> Place:
         """Remember where results go."""

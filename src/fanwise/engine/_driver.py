@@ -218,6 +218,7 @@ class Driver:
         here.send(HERE, command.chunk)
         with self._hands.interrupts.raising():
             self._from_here.extend(here.wait(0))
+        self._from_here.extend(here.wait(0))  # what was finished before an interrupt
 
     def _on_send(self, command: s.Send) -> None:
         hands, chunk = self._hands, command.chunk

@@ -36,7 +36,10 @@ class Interrupts(Protocol):
         """Put back what was there before."""
 
     def raising(self) -> AbstractContextManager[None]:
-        """While an item runs in this thread: a signal raises `KeyboardInterrupt` in it, which ends with this block."""
+        """While an item runs in this thread: a signal raises `KeyboardInterrupt` in it, which ends with this block.
+
+        So does one that it raises itself, or that somebody else's handler raises: it counts as a signal.
+        """
 
 
 class NoInterrupts:
@@ -100,8 +103,8 @@ class SignalInterrupts:
         try:
             yield
         except KeyboardInterrupt:
-            if self.count == seen:  # the item's own, or a foreign handler's
-                raise
+            if self.count == seen:
+                self.note(signal.SIGINT)
         finally:
             self._raising = False
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -15,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanwise.backends.process import _output
-from fanwise.backends.process._output import Capture
+from fanwise.backends import _output
+from fanwise.backends._output import Aside, Capture
 from fanwise.errors import UsageError
 
 
@@ -186,3 +187,79 @@ def test_a_closed_stream_does_not_stop_the_flush(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(sys, "__stdout__", Closed())
     Capture().flush()
+
+
+class TestAside:
+    """In the calling process: for a while, and for one thread."""
+
+    def aside(self, index: int | None = 3) -> Aside:
+        made = Aside()
+        made.index = lambda: index
+        return made
+
+    def test_it_keeps_what_an_item_says(self) -> None:
+        aside = self.aside()
+        with aside, warnings.catch_warnings():
+            warnings.simplefilter("always")
+            print("to stdout")
+            print("to stderr", file=sys.stderr)
+            logging.getLogger("aside").warning("to %s", "log")
+            warnings.warn("to nobody", UserWarning, stacklevel=1)
+        assert [(index, stream) for index, stream, _ in aside.take()] == [
+            (3, "stdout"),
+            (3, "stderr"),
+            (3, "log"),
+            (3, "warning"),
+        ]
+
+    def test_all_is_as_before_even_if_an_item_raises(self) -> None:
+        def everything() -> list[object]:
+            return [
+                sys.stdin,
+                sys.stdout,
+                sys.stderr,
+                sys.breakpointhook,
+                warnings.showwarning,
+                logging.Logger.callHandlers,
+            ]
+
+        before = everything()
+        with pytest.raises(ZeroDivisionError), self.aside():
+            raise ZeroDivisionError
+        assert everything() == before
+
+    def test_what_belongs_to_no_item_goes_where_it_would_have_gone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        aside = self.aside(None)
+        with aside:
+            print("now")
+            print("trouble", file=sys.stderr)
+            assert capsys.readouterr() == ("now\n", "trouble\n")
+        assert aside.take() == []
+
+    def test_so_does_what_another_thread_says(
+        self, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def speak() -> None:
+            print("elsewhere")
+            logging.getLogger("aside").warning("logged elsewhere")
+
+        aside = self.aside()
+        with aside:
+            thread = threading.Thread(target=speak)
+            thread.start()
+            thread.join()
+        assert aside.take() == []
+        assert capsys.readouterr().out == "elsewhere\n"
+        assert caplog.messages == ["logged elsewhere"]
+
+    def test_a_stream_that_is_closed_or_absent_swallows_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdout", None)
+        with self.aside(None):
+            print("nowhere")
+
+    def test_there_is_nothing_to_read_and_nobody_to_debug(self) -> None:
+        with self.aside():
+            with pytest.raises(EOFError):
+                input()
+            with pytest.raises(UsageError, match="workers=1"):
+                breakpoint()  # noqa: T100

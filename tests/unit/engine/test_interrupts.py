@@ -77,13 +77,11 @@ def test_while_an_item_runs_here_a_signal_ends_the_item_and_no_more() -> None:
         assert interrupts.count == 2
 
 
-def test_an_items_own_keyboard_interrupt_passes_through() -> None:
-    with (
-        SignalInterrupts(InterruptPolicy(), lambda: None) as interrupts,
-        pytest.raises(KeyboardInterrupt),
-        interrupts.raising(),
-    ):
+def test_an_items_own_keyboard_interrupt_counts_as_a_signal() -> None:
+    woken = []
+    with SignalInterrupts(InterruptPolicy(), lambda: woken.append(1)) as interrupts, interrupts.raising():
         raise KeyboardInterrupt
+    assert (interrupts.count, interrupts.signal, woken) == (1, signal.SIGINT, [1])
 
 
 def test_a_termination_can_be_the_interrupt_that_it_is_not() -> None:

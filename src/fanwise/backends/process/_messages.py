@@ -12,10 +12,10 @@ from math import isnan, nan
 from typing import Any, NamedTuple
 
 from fanwise.backends._execution import Failure, Streak
+from fanwise.backends._output import Piece
 from fanwise.backends.process import _exceptions
 from fanwise.backends.process._culprit import explain
 from fanwise.backends.process._guard import Raised, attempt
-from fanwise.backends.process._output import Piece
 from fanwise.backends.process._pickling import Packed, loads, pack_results
 from fanwise.backends.process._sections import Section, join, split
 from fanwise.backends.process._wire import INLINE, Frame

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from fanwise._task import Place, enter, leave
 from fanwise.backends._execution import FLUSH_S, Failure, Function, Streak, Tally, execute, run_block
+from fanwise.backends._output import Capture
 from fanwise.backends.process._attached import send_attachments
 from fanwise.backends.process._cell import Cell
 from fanwise.backends.process._messages import (
@@ -24,7 +25,6 @@ from fanwise.backends.process._messages import (
     encode_bare_results,
     encode_results,
 )
-from fanwise.backends.process._output import Capture
 from fanwise.backends.process._pickling import is_plain
 from fanwise.backends.process._wire import Channel, Kind
 from fanwise.errors import NotPicklableError

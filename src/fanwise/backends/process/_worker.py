@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from fanwise._seeds import bind
 from fanwise._signals import DEFAULT, handler_of
 from fanwise.backends._execution import Function
+from fanwise.backends._output import Capture
 from fanwise.backends.process import _exceptions, _pickling
 from fanwise.backends.process._attached import FUNCTIONS_TOO, detach_all
 from fanwise.backends.process._birth import Initializer, Setup, guard_signals, ignore, settle_in
@@ -31,7 +32,6 @@ from fanwise.backends.process._messages import (
     decode_attachments,
     decode_chunk,
 )
-from fanwise.backends.process._output import Capture
 from fanwise.backends.process._running import Job, Part, Runner
 from fanwise.backends.process._sections import join, split
 from fanwise.backends.process._state import restore

@@ -1,6 +1,7 @@
-"""What items print, log and warn about, in the worker: kept with the item, so that the caller can say it in item order.
+"""What items print, log and warn about: kept with the item, so that it can be said in item order.
 
-Descriptors 1 and 2 are pipes to the coordinator; text outside any item, and what exceeds 1 MiB an item, goes there.
+In a worker descriptors 1 and 2 are pipes to the coordinator; text outside any item, and what exceeds 1 MiB an item, goes
+there. In the calling process, which runs items while workers run others, it goes where it would have gone.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import logging
 import os
 import sys
 import warnings
+from _thread import get_ident
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, Self, TextIO
 
 from fanwise.errors import UsageError
 
-__all__ = ["Capture", "Piece"]
+__all__ = ["Aside", "Capture", "Piece"]
 
 Piece = tuple[int, str, Any]
 """Index of the item, stream, payload: the fields of `fanwise.records.outcomes.Said`."""
@@ -78,7 +80,7 @@ class Capture:
         """Keep text, or pass it on."""
         index = self._room(len(text))
         if index is None:
-            _write(fd, text)
+            self._pass_on(fd, text)
         elif self.pieces and self.pieces[-1][:2] == (index, stream):
             self.pieces[-1][2].append(text)
         else:
@@ -88,7 +90,7 @@ class Capture:
         """Keep a log record as a dict; outside an item, write it as a line."""
         index = self._room(len(line))
         if index is None:
-            _write(2, line + "\n")
+            self._pass_on(2, line + "\n")
         else:
             self.pieces.append((index, "log", [_as_dict(record, index)]))
 
@@ -107,10 +109,14 @@ class Capture:
             return
         index = self._room(len(shown))
         if index is None:
-            _write(2, shown)
+            self._pass_on(2, shown)
             return
         facts = {"message": str(message), "category": category, "filename": filename, "lineno": lineno}
         self.pieces.append((index, "warning", [facts | {"module": _module_at(filename, lineno)}]))
+
+    def _pass_on(self, fd: int, text: str) -> None:
+        """Text that belongs to no item."""
+        _write(fd, text)
 
     def take(self) -> list[Piece]:
         """What was collected since the last time."""
@@ -127,6 +133,51 @@ class Capture:
                 flush()
         except (OSError, ValueError):  # closed by an item
             self._flushes = []
+
+
+class Aside(Capture):
+    """The same in the calling process, as a context: while it runs items, and only for the thread that does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.active = True
+        self._stdout, self._stderr = _Stream(self, "stdout", 1), _Stream(self, "stderr", 2)
+        self._handler = _Handler(self)
+        self._thread = 0
+
+        def divert(logger: logging.Logger, record: logging.LogRecord) -> None:
+            """Be a method of all loggers for a while: handlers would write to the streams that they were made with."""
+            if get_ident() == self._thread:
+                self._handler.emit(record)
+            else:
+                self._call_handlers(logger, record)
+
+        self._divert = divert
+
+    def __enter__(self) -> Self:
+        self._thread = get_ident()
+        self._inputs = sys.stdin, sys.breakpointhook
+        self._outputs = {1: sys.stdout, 2: sys.stderr}
+        self._showwarning, self._call_handlers = warnings.showwarning, logging.Logger.callHandlers
+        sys.stdin, sys.breakpointhook = io.StringIO(), _no_breakpoint
+        sys.stdout, sys.stderr = self._stdout, self._stderr
+        warnings.showwarning = self._warn
+        logging.Logger.callHandlers = self._divert  # type: ignore[method-assign, assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdin, sys.breakpointhook = self._inputs
+        sys.stdout, sys.stderr = self._outputs[1], self._outputs[2]
+        warnings.showwarning = self._showwarning
+        logging.Logger.callHandlers = self._call_handlers  # type: ignore[method-assign]
+
+    def _room(self, size: int) -> int | None:
+        return super()._room(size) if get_ident() == self._thread else None
+
+    def _pass_on(self, fd: int, text: str) -> None:
+        stream = self._outputs[fd]
+        if stream is not None:
+            stream.write(text)
 
 
 class _Stream(io.TextIOBase):
