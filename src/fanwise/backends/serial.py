@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from itertools import count
 
 from fanwise._format import traceback_of
@@ -73,10 +74,15 @@ class SerialCrew:
         self._worker, self._attempt = 0, 1
         self._streak = Streak(0)
         self._at: tuple[int, int, float] | None = None
-        self._aside = Aside() if beside and work.capture else None
+        self._keeps = beside and work.capture
         self._pieces: list[Piece] = []  # what was said and not yet settled
-        if self._aside is not None:
-            self._aside.index = self._here
+
+    @cached_property
+    def _aside(self) -> Aside:
+        """Where items speak to."""
+        aside = Aside()
+        aside.index = self._here
+        return aside
 
     def start(self, count: int) -> None:
         """Become ``count`` workers (in turn)."""
@@ -134,7 +140,7 @@ class SerialCrew:
         tally, began = Tally(), time.thread_time()
         reached = chunk.first
         try:
-            with self._aside or nullcontext():
+            with self._aside if self._keeps else nullcontext():
                 for settled in execute(self._function, self._take(chunk.first, chunk.count), chunk.first, self):
                     tally.add(settled)
                     reached = self._settle(worker, chunk, settled)
@@ -167,16 +173,19 @@ class SerialCrew:
 
     def _said_before(self, end: int) -> tuple[Said, ...]:
         """What items below ``end`` have said."""
-        if self._aside is not None:
-            self._pieces += self._aside.take()
+        self._hear()
         said = tuple(Said(*piece) for piece in self._pieces if piece[0] < end)
         self._pieces = [piece for piece in self._pieces if piece[0] >= end]
         return said
 
+    def _hear(self) -> None:
+        if self._keeps:
+            self._pieces += self._aside.take()
+
     def _print_rest(self, worker: int) -> None:
         """The item that was interrupted has no record to keep what it printed."""
-        rest = [*self._pieces, *(self._aside.take() if self._aside is not None else ())]
-        self._pieces = []
+        self._hear()
+        rest, self._pieces = self._pieces, []
         for _, stream, text in rest:
             if stream in {"stdout", "stderr"}:
                 self._events.append(Printed(self._clock.now(), worker, 1 if stream == "stdout" else 2, text))
