@@ -58,6 +58,7 @@ def check(file: Path, content: bytes) -> None:
             assert_same(seen, wanted)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_flipped_bytes(file: Path, data: st.DataObject) -> None:
@@ -121,6 +122,7 @@ def altered(draw: Any, value: Any) -> Any:
     return draw(ATOMS)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data(), st.sampled_from(sorted(VALUES)))
 def test_descriptions_made_up_by_somebody_who_knows_the_format(file: Path, data: st.DataObject, name: str) -> None:

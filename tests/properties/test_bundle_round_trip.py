@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -109,12 +110,14 @@ COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(frames())
 def test_frames_of_any_columns_come_back(frame: pd.DataFrame) -> None:
     both_ways(frame)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     hpd.data_frames(

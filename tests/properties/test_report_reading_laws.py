@@ -75,6 +75,7 @@ def views(report: RunReport) -> list[str]:
     return [report.to_json(), report.to_html(), report.to_trace(), as_text(report), compare(report, report)]
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(data=st.data())
 def test_a_changed_report_is_refused_or_shown(data: st.DataObject) -> None:

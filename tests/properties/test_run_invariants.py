@@ -101,6 +101,7 @@ def test_run_outcomes_and_report_agree(story: Story, place: dict[str, Any]) -> N
     check(story, story.run(**place))
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(stories(), st.sampled_from([None, 1, 3]))
 def test_they_agree_in_workers_too(story: Story, chunk_size: int | None) -> None:

@@ -351,6 +351,7 @@ TSV = """
 """
 
 
+@pytest.mark.slow
 def test_reference_groups_differ_and_pairs_agree_whatever_the_hash_seed_is(shared_data: Path) -> None:
     for package in ("pandas", "polars", "pyarrow"):
         pytest.importorskip(package)

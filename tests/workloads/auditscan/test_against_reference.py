@@ -73,6 +73,7 @@ def test_natively(rule: Rule, text: str) -> None:
         assert list(fields or {}) == list(expected or {})
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(rules(), texts)
 def test_as_kpat(rule: Rule, text: str) -> None:

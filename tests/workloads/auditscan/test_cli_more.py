@@ -152,6 +152,7 @@ class TestInterrupts:
         assert "--force" not in line
 
 
+@pytest.mark.slow
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.integers(0, 4)), st.sampled_from(["1", "1", "2"]))
 def test_a_journal_cut_anywhere_gives_the_outputs_of_one_run(place: Path, kept: set[int], workers: str) -> None:

@@ -35,6 +35,7 @@ def candidates_of(rule: Rule, text: str, *, automaton: bool = True) -> list[int]
     return of.candidates(finder_for(sorted(needed), automaton=automaton)(decoded.folded))
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(patterns, texts)
 def test_no_matching_line_is_left_out(pattern: str, text: str) -> None:
@@ -57,6 +58,7 @@ def test_a_match_contains_a_member_of_every_set(pattern: str, line: str) -> None
         assert any(member in folded for member in members)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(patterns, min_size=1, max_size=4), texts)
 def test_searching_candidates_is_searching_every_line(rules: list[str], text: str) -> None:

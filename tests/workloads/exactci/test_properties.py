@@ -138,6 +138,7 @@ def test_all_methods_agree_when_there_is_much_data(factor: int, table: tuple[int
             assert abs(math.log(exact / rough)) < 0.05 * math.log(wald[1] / wald[0])
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(table=st.tuples(*[st.integers(0, 9)] * 4), alpha=alphas)
 def test_unconditional_follows_the_symmetries(table: tuple[int, ...], alpha: float) -> None:

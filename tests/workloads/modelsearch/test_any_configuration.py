@@ -68,6 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any")
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(filters=FILTERS, search=SEARCH, seed=st.integers(0, 5))
 def test_the_cascade_judges_as_the_evaluation_of_everything_does(

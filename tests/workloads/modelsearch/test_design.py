@@ -39,6 +39,7 @@ def task_of(config: modelsearch.Config) -> Iterator[study.ChunkTask]:
         yield study.ChunkTask(bundle, Cut(0, context.space.count(), 20), full=False)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_0_processes_and_threads_give_the_same_bytes(tmp_path: Path, lenient: modelsearch.Config) -> None:
     for backend in ("process", "thread", "serial"):
@@ -111,6 +112,7 @@ def test_6_items_are_made_again_by_recipe_and_compared_bit_for_bit(
     assert set(seen) == used
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_6_items_that_workers_build_themselves_are_the_same_in_every_process(tmp_path: Path) -> None:
     lazy = world(tmp_path, {**LENIENT, "run": {"prefetch": "lazy", "chunk": 20}}, GROUPS)

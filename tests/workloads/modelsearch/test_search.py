@@ -79,6 +79,7 @@ def test_nothing_of_a_result_says_when_where_or_by_how_many(tmp_path: Path, leni
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize(
     "options",
@@ -390,6 +391,7 @@ def test_a_chunk_that_fails_costs_its_own_ids(
     assert (tmp_path / "out" / "ranked.csv").read_bytes() == (tmp_path / "whole" / "ranked.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_verification_compares_the_best_with_statsmodels(lenient: modelsearch.Config) -> None:
     result = search(lenient, verify=3)
     assert result.verification.rows == 3
