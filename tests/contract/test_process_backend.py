@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.crew_items import wait_until_interrupted
 from tests.crew_driver import PATIENCE_S, Driver, RealClock, chunks_of, results_of, work
 from tests.programs import plain_environment
 
@@ -240,15 +241,6 @@ class Times:
 
 def sum_up() -> int:
     return sum(range(1_000_000))
-
-
-def wait_until_interrupted(_: int) -> bool:
-    task = current_task()
-    assert task is not None
-    until = time.monotonic() + PATIENCE_S
-    while not task.interrupted and time.monotonic() < until:
-        time.sleep(0.001)
-    return task.interrupted
 
 
 class TestIsolation:
